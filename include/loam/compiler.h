@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What gcc and clang offer beyond C17, under names of our own. */
+#ifndef LOAM_COMPILER_H
+#define LOAM_COMPILER_H
+
+#define LOAM_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
+#define LOAM_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define LOAM_LIKELY(x) __builtin_expect(!!(x), 1)
+#define LOAM_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define LOAM_NOINLINE __attribute__((noinline))
+#define LOAM_ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* A definition that gives way to another one of the same name. */
+#define LOAM_WEAK __attribute__((weak))
+
+/* The return address of the function it is written in: who called us. */
+#define LOAM_CALLER() __builtin_return_address(0)
+
+/*
+ * Makes the compiler take all memory for changed here. It emits nothing. In
+ * the body of a loop, it also keeps the compiler from replacing the loop with
+ * a call to memset, memcpy or strlen, which that loop may be the body of.
+ */
+#define LOAM_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+
+#endif
