@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+# Loam's build. `make help` lists what there is; mk/ holds how it is done.
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# What a user may set on the command line.
+MEM ?= 128M
+BOOT ?= multiboot
+CMD ?=
+DEBUG ?= 0
+GDB ?= 0
+ARCH ?= i386
+PREFIX ?= /usr/local
+DESTDIR ?=
+CONFIG ?=
+FUZZ_SECONDS ?= 600
+SUITES ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+V ?= 0
+
+# The kernel and the tests say which compiler they want; CC is the library's.
+GCC ?= gcc
+CLANG ?= $(shell command -v clang-14 || echo clang)
+ifeq ($(origin CC),default)
+CC := $(GCC)
+endif
+
+# Quiet unless V=1: one line a command.
+Q := $(if $(filter 1,$(V)),,@)
+say = @$(if $(filter 1,$(V)),:,printf '  %-6s %s\n' $(1) $(2))
+
+# How many jobs a target that calls make again may use: what the user said
+# with -j, otherwise JOBS.
+MAKE_JOBS = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+
+include mk/common.mk
+include mk/library.mk
+include mk/kernel.mk
+include mk/hosted.mk
+
+.PHONY: help
+help:
+	@sed -n 's/^## \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+## Loam: the memory layer of a kernel, a kernel to run it, and its tests.
+##
+##   make run            boot the kernel in QEMU, with a shell on the serial port
+##     MEM=128M            size of its memory
+##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO)
+##     CMD="test; zones"   run these commands, then power off; the exit status
+##                         says whether all went well
+##     DEBUG=1             assertions on, optimised for stepping through
+##     GDB=1               wait for a debugger on port 1234
+##   make test           everything: unit tests in five builds, tools, fuzzers,
+##                       static checks, the kernel on every boot path and size
+##     SUITES="unit check" only these of: boot unit tools fuzz example check
+##   make quick          the unit tests in one build, and the static checks
+##   make check          the static checks alone
+##   make fuzz           every fuzzer for FUZZ_SECONDS=600, at most JOBS at once
+##   make coverage       lines and branches of src/ the unit tests reach
+##   make bench-kernel   instructions per operation, and what bring-up costs
+##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
+##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
+##   make install        the library and its headers to PREFIX=/usr/local
+##   make kernel         build/kernel-i386.elf alone
+##   make format         clang-format over every C file
+##   make clean          remove build/
+##
+## V=1 shows the commands. JOBS=n sets how many run at once. On Debian and its
+## derivatives run, test and the like first install what they lack.
+
+# ---------------------------------------------------------------- running
+
+.PHONY: run kernel
+run:
+	@scripts/deps.sh run $(filter grub,$(BOOT))
+	@$(MAKE_JOBS) kernel
+	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' \
+		CMD=$(call quote,$(CMD)) GDB='$(GDB)'
+
+kernel: $(KERNEL) $(BOOT_PARTS)
+	@:
+
+.PHONY: bench-kernel
+bench-kernel:
+	@scripts/deps.sh run
+	@$(MAKE_JOBS) kernel
+	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json
+
+# ---------------------------------------------------------------- testing
+
+.PHONY: test test-programs quick check check-programs fuzz fuzz-programs
+.PHONY: coverage
+test:
+	@scripts/deps.sh test
+	@$(MAKE_JOBS) test-programs
+	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \
+		scripts/run-tests $(SUITES)
+
+quick:
+	@scripts/deps.sh check
+	@$(MAKE_JOBS) unit-gcc64 check-programs
+	@JOBS='$(JOBS)' VARIANTS=gcc64 scripts/run-tests unit check
+
+check:
+	@scripts/deps.sh check
+	@$(MAKE_JOBS) check-programs
+	@JOBS='$(JOBS)' scripts/run-tests check
+
+fuzz:
+	@scripts/deps.sh fuzz
+	@$(MAKE_JOBS) fuzz-programs
+	@JOBS='$(JOBS)' FUZZ_SECONDS='$(FUZZ_SECONDS)' scripts/run-tests fuzz
+
+coverage:
+	@scripts/deps.sh coverage
+	@$(MAKE_JOBS) unit-coverage
+	@scripts/coverage build/coverage $(UNIT_TESTS)
+
+test-programs: $(VARIANTS:%=unit-%) tools fuzz-programs check-programs kernel
+test-programs: example
+	@:
+check-programs: $(LIBRARY_CHECKS)
+	@:
+fuzz-programs: $(FUZZERS)
+	@:
+
+# ---------------------------------------------------------------- the rest
+
+.PHONY: format clean
+format:
+	@scripts/deps.sh format
+	@scripts/check-format.sh --fix
+
+clean:
+	rm -rf build

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+# The reference kernel for i386, and what the boot disk is made of.
+
+KERNEL_NAME := kernel-i386$(if $(filter 1,$(DEBUG)),-debug)
+KERNEL := build/$(KERNEL_NAME).elf
+KERNEL_DIR := build/$(KERNEL_NAME)
+
+KERNEL_SOURCES := $(sort $(wildcard kernel/*.c kernel/i386/*.c tests/kernel/*.c))
+KERNEL_ASM := $(sort $(wildcard kernel/i386/*.asm))
+
+# Arguments in registers: the kernel calls nobody it was not compiled with.
+KERNEL_CFLAGS := $(BASE_CFLAGS) -m32 -march=i486 -mtune=generic -ffreestanding \
+	-fno-pie -mgeneral-regs-only -mpreferred-stack-boundary=2 -mregparm=3 -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/i386 \
+	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
+	$(if $(filter 1,$(DEBUG)),-O1 -g -DLOAM_DEBUG=1,-O2)
+
+# A stack trace follows frame pointers, so the kernel's own files keep theirs;
+# the library's hot paths do without, and so do kmalloc and kfree, which jump
+# to it, so that its reports name their callers.
+KERNEL_OWN_CFLAGS := -fno-omit-frame-pointer -fno-optimize-sibling-calls
+KERNEL_HOT := $(KERNEL_DIR)/kernel/alloc.o
+
+KERNEL_LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(KERNEL_DIR)/%.o)
+KERNEL_OWN_OBJECTS := $(KERNEL_SOURCES:%.c=$(KERNEL_DIR)/%.o)
+KERNEL_ASM_OBJECTS := $(KERNEL_ASM:%.asm=$(KERNEL_DIR)/%.asm.o)
+KERNEL_OBJECTS := $(KERNEL_ASM_OBJECTS) $(KERNEL_OWN_OBJECTS) \
+	$(KERNEL_LIBRARY_OBJECTS)
+KERNEL_LINK := ld -m elf_i386 -nostdlib -z max-page-size=4096 \
+	--no-warn-rwx-segments -T kernel/i386/kernel.ld
+
+$(KERNEL_LIBRARY_OBJECTS): $(KERNEL_DIR)/%.o: %.c $(MAKEFILES_READ)
+	$(call compile,$(GCC) $(KERNEL_CFLAGS))
+
+$(KERNEL_OWN_OBJECTS): $(KERNEL_DIR)/%.o: %.c $(MAKEFILES_READ)
+	$(call compile,$(GCC) $(KERNEL_CFLAGS) \
+		$(if $(filter $@,$(KERNEL_HOT)),,$(KERNEL_OWN_CFLAGS)))
+
+$(KERNEL_ASM_OBJECTS): $(KERNEL_DIR)/%.asm.o: %.asm $(MAKEFILES_READ)
+	$(call say,NASM,$@)
+	@mkdir -p $(@D)
+	$(Q)nasm -f elf32 -w+error -Ikernel/i386/ -MD $(@:.o=.d) -MP $< -o $@
+
+# Two links: the first tells where every function is, the second holds a table
+# of that for stack traces. The linker script puts text before the table, so
+# that what the first says is true of the second; this is checked.
+$(KERNEL_DIR)/pass1.elf: $(KERNEL_OBJECTS) kernel/i386/kernel.ld
+	$(call say,LINK,$@)
+	$(Q)$(KERNEL_LINK) $(KERNEL_OBJECTS) -o $@
+
+$(KERNEL_DIR)/symbols.c: $(KERNEL_DIR)/pass1.elf scripts/mksyms.awk
+	$(call say,SYMS,$@)
+	$(Q)nm -n $< | awk -f scripts/mksyms.awk >$@
+
+$(KERNEL_DIR)/symbols.o: $(KERNEL_DIR)/symbols.c
+	$(call compile,$(GCC) $(KERNEL_CFLAGS))
+
+$(KERNEL): $(KERNEL_OBJECTS) $(KERNEL_DIR)/symbols.o
+	$(call say,LINK,$@)
+	$(Q)$(KERNEL_LINK) $^ -o $@
+	$(Q)for elf in $(KERNEL_DIR)/pass1.elf $@; do \
+		nm $$elf | grep -i ' t ' | cksum; \
+	done | uniq | wc -l | grep -qx 1 || \
+		{ echo "$@: functions moved between the links" >&2; exit 1; }
+
+$(call include_deps,$(KERNEL_OBJECTS))
+
+# ------------------------------------------------ the boot disk
+
+BOOT_PARTS := build/boot/stage1.bin build/boot/stage2.bin build/mkdisk
+
+build/boot/%.bin: kernel/bios/%.asm $(MAKEFILES_READ)
+	$(call say,NASM,$@)
+	@mkdir -p $(@D)
+	$(Q)nasm -f bin -w+error -Ikernel/bios/ -MD $@.d -MP $< -o $@
+
+build/mkdisk: tools/mkdisk.c $(MAKEFILES_READ)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GCC) $(BASE_CFLAGS) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g \
+		-Ikernel/bios -MMD -MP $< -o $@
+
+-include build/boot/stage1.bin.d build/boot/stage2.bin.d build/mkdisk.d

@@ -1,0 +1,123 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes sure that the programs a target needs are there.
+#
+# usage: scripts/deps.sh run|test|check|fuzz|coverage|format [grub]
+#
+# When nothing is missing this does nothing and prints nothing.  Otherwise, on
+# Debian and its derivatives, it installs the missing packages and no others;
+# elsewhere it names what is missing and fails.
+set -u
+
+# have COMMAND: the command is in the path.
+have() {
+	command -v "$1" >/dev/null 2>&1
+}
+
+# links COMPILER FLAGS...: such programs can be built here.
+links() {
+	printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' |
+		"$@" -x c - -o "$scratch/probe" >/dev/null 2>&1
+}
+
+# The clang that the Makefile chooses.
+if have clang-14; then
+	clang=clang-14
+else
+	clang=clang
+fi
+
+format_is_14() {
+	have clang-format-14 || clang-format --version 2>/dev/null |
+		grep -q 'version 14\.'
+}
+
+# need PACKAGE WHAT PROBE...: WHAT is there if the probe succeeds.
+need() {
+	package=$1
+	what=$2
+	shift 2
+	"$@" || {
+		packages="$packages $package"
+		missing="$missing
+  $what (Debian: $package)"
+	}
+}
+
+need_run() {
+	need nasm nasm have nasm
+	need qemu-system-x86 qemu-system-i386 have qemu-system-i386
+}
+
+need_grub() {
+	need grub-common grub-mkrescue have grub-mkrescue
+	need grub-pc-bin "GRUB for BIOS machines" \
+		test -d /usr/lib/grub/i386-pc
+	need xorriso xorriso have xorriso
+	need mtools mtools have mformat
+}
+
+need_sanitizers() {
+	need gcc-multilib "gcc for 32-bit programs" links gcc -m32
+	need clang-14 "clang 14 or later" have $clang
+	need libclang-rt-14-dev "clang's sanitizers" \
+		links $clang -m64 -fsanitize=address,undefined
+}
+
+need_check() {
+	need_sanitizers
+	need clang-format-14 "clang-format 14" format_is_14
+}
+
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+packages=
+missing=
+for target; do
+	case $target in
+	run) need_run ;;
+	grub) need_grub ;;
+	test)
+		need_run
+		need_grub
+		need_check
+		;;
+	check) need_check ;;
+	fuzz) need_sanitizers ;;
+	coverage) need lcov lcov have lcov ;;
+	format) need clang-format-14 "clang-format 14" format_is_14 ;;
+	*)
+		echo "deps.sh: no target '$target'" >&2
+		exit 2
+		;;
+	esac
+done
+[ -n "$packages" ] || exit 0
+
+packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')
+if ! grep -qE '^ID(_LIKE)?=.*debian' /etc/os-release 2>/dev/null ||
+	! have apt-get; then
+	echo "Loam needs these programs, which are not installed:$missing" >&2
+	exit 1
+fi
+
+root=
+if [ "$(id -u)" -ne 0 ]; then
+	if ! have sudo; then
+		echo "Loam needs packages that are not installed. As root:" >&2
+		echo "  apt-get install --no-install-recommends $packages" >&2
+		exit 1
+	fi
+	root="sudo"
+fi
+echo "Installing what is missing: $packages"
+install() {
+	$root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		-o Dpkg::Use-Pty=0 install --no-install-recommends $packages
+}
+# An update that fails in part, for some other archive, need not matter.
+{ $root apt-get -q update; install; } >"$scratch/log" 2>&1 || {
+	cat "$scratch/log" >&2
+	echo "Loam needs these programs, and apt-get failed:$missing" >&2
+	exit 1
+}
