@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Forgetting stale translations, by the policy of the address space (X.6). */
+
+/*
+ * The i386 can only reload CR3, which drops every translation; the 486 and
+ * all after it have INVLPG for one page. Single flushes cost the CPU some
+ * hundred cycles each, a full one costs little by itself but a miss for each
+ * page that is used afterwards, so that past a few dozen pages the full one
+ * is cheaper. Seed 004 asks for the i386 way; it stays, as a policy that any
+ * CPU can be told to use.
+ */
+
+#include "pt_int.h"
+
+static bool flush_by_page(const struct loam_pt *pt, size_t pages)
+{
+	if (pages == 0 || pt->tlb->flush_page == NULL) {
+		return false;
+	}
+	switch (pt->policy) {
+	case LOAM_TLB_INVLPG:
+		return true;
+	case LOAM_TLB_CR3:
+		return false;
+	case LOAM_TLB_AUTO:
+	default:
+		return pages <= LOAM_TLB_FULL_THRESHOLD;
+	}
+}
+
+void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
+{
+	if (!pt->live) {
+		return;
+	}
+	LOAM_ASSERT(pt->tlb != NULL);
+	LOAM_ASSERT(((virt | size) & LOAM_PAGE_MASK) == 0);
+	size_t pages = size >> LOAM_PAGE_SHIFT;
+	if (flush_by_page(pt, pages)) {
+		void (*flush_page)(void *, uintptr_t) = pt->tlb->flush_page;
+		void *ctx = pt->ctx;
+		uintptr_t at = virt;
+		pt->stats.pages += pages;
+		for (; pages != 0; pages--) {
+			flush_page(ctx, at);
+			at += LOAM_PAGE_SIZE;
+		}
+	} else {
+		pt->stats.full++;
+		pt->tlb->flush_all(pt->ctx);
+	}
+	pt->stats.shootdowns++;
+	loam_host_tlb_shootdown(pt->root, virt, size);
+}

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+/* Making mappings: map, remap, populate. Plan, reserve, commit. */
+
+#include "pt_int.h"
+
+/* What is to be mapped; a cursor over it as well. */
+struct map_job {
+	uintptr_t page;
+	size_t count;
+	loam_phys_t phys;       /* of the next page, without pfns */
+	const loam_pfn_t *pfns; /* of the next pages, or NULL */
+	uint64_t bits;          /* of a leaf */
+	uint8_t large_levels;   /* that may be used */
+};
+
+static void map_advance(struct map_job *job, size_t count)
+{
+	job->page += count;
+	job->count -= count;
+	job->phys += (loam_phys_t)count << LOAM_PAGE_SHIFT;
+	if (job->pfns != NULL) {
+		job->pfns += count;
+	}
+}
+
+/*
+ * The level whose entries are to map the job's next page, if `level` is where
+ * the descent ended: the highest where a large page fits, or 0.
+ */
+static unsigned map_level(const struct loam_pt *pt, const struct map_job *job,
+			  unsigned level)
+{
+	if (job->large_levels == 0) {
+		return 0;
+	}
+	uintptr_t both = job->page | (uintptr_t)(job->phys >> LOAM_PAGE_SHIFT);
+	for (; level > 0; level--) {
+		uintptr_t span = pt_span(pt->geometry, level);
+		if ((job->large_levels >> level & 1u) != 0 &&
+		    (both & (span - 1)) == 0 && job->count >= span) {
+			break;
+		}
+	}
+	return level;
+}
+
+/*
+ * How many tables from `level` - 1 down to `target` come into being at page.
+ * Each is counted by the first of the range's pages in it: that is the first
+ * page of the range, or the first of the table.
+ */
+static size_t map_missing(const struct loam_pt *pt, unsigned level,
+			  unsigned target, uintptr_t page, uintptr_t first)
+{
+	size_t missing = 0;
+	for (; level > target; level--) {
+		uintptr_t span = pt_span(pt->geometry, level);
+		missing += page == first || (page & (span - 1)) == 0;
+	}
+	return missing;
+}
+
+/*
+ * The loops over the entries of a table come in two widths: what is one
+ * instruction of a 32-bit CPU in the one is four in the other.
+ */
+static bool absent_narrow(const volatile uint32_t *entries, size_t n)
+{
+	uint32_t any = 0;
+	for (size_t i = 0; i != n; i++) {
+		any |= entries[i];
+	}
+	return any == 0;
+}
+
+static bool absent_wide(const void *entries, unsigned index, size_t n)
+{
+	uint64_t any = 0;
+	for (size_t i = 0; i != n; i++) {
+		any |= pt_load(8, entries, index + (unsigned)i);
+	}
+	return any == 0;
+}
+
+/* True if none of the n entries from the spot on is present. */
+static bool map_absent(const struct loam_pt *pt, const struct pt_spot *spot,
+		       size_t n)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		const uint32_t *entries = spot->entries;
+		return absent_narrow(entries + spot->index, n);
+	}
+	return absent_wide(spot->entries, spot->index, n);
+}
+
+/*
+ * First walk: is every page absent, and how many tables are missing?
+ * The tables that the walk finds absent are as the second one finds them,
+ * since where a table is missing at one page, map_missing() knows that the
+ * page before has brought it.
+ */
+static int map_plan(const struct loam_pt *pt, struct map_job job,
+		    size_t *tables)
+{
+	uintptr_t first = job.page;
+	size_t missing = 0;
+	while (job.count != 0) {
+		struct pt_spot spot;
+		loam_pt_descend(pt, job.page, &spot);
+		if (spot.level > 0 && spot.entry != 0) {
+			return -LOAM_EEXIST;
+		}
+		unsigned target = map_level(pt, &job, spot.level);
+		size_t n = target > 0
+				   ? pt_span(pt->geometry, target)
+				   : pt_run(pt->geometry, job.page, job.count);
+		if (spot.level == 0 && !map_absent(pt, &spot, n)) {
+			return -LOAM_EEXIST;
+		}
+		missing += map_missing(pt, spot.level, target, job.page, first);
+		map_advance(&job, n);
+	}
+	*tables = missing;
+	return 0;
+}
+
+static void fill_narrow(volatile uint32_t *entries, size_t n,
+			const struct map_job *job)
+{
+	const loam_pfn_t *pfns = job->pfns;
+	uint32_t entry = (uint32_t)(job->phys | job->bits);
+	if (pfns == NULL) {
+		for (size_t i = 0; i != n; i++) {
+			entries[i] = entry;
+			entry += LOAM_PAGE_SIZE;
+		}
+		return;
+	}
+	uint32_t bits = (uint32_t)job->bits;
+	for (size_t i = 0; i != n; i++) {
+		entries[i] = pfns[i] << LOAM_PAGE_SHIFT | bits;
+	}
+}
+
+static void fill_wide(void *entries, unsigned index, size_t n,
+		      const struct map_job *job)
+{
+	const loam_pfn_t *pfns = job->pfns;
+	loam_phys_t phys = job->phys;
+	for (size_t i = 0; i != n; i++) {
+		if (pfns != NULL) {
+			phys = loam_pfn_to_phys(pfns[i]);
+		}
+		pt_store(8, entries, index + (unsigned)i, phys | job->bits);
+		phys += LOAM_PAGE_SIZE;
+	}
+}
+
+/* Fills n entries of a table of level 0 with the job's next pages. */
+static void map_fill(const struct loam_pt *pt, const struct pt_spot *spot,
+		     size_t n, const struct map_job *job)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		uint32_t *entries = spot->entries;
+		fill_narrow(entries + spot->index, n, job);
+	} else {
+		fill_wide(spot->entries, spot->index, n, job);
+	}
+}
+
+/* Second walk: changes entries, with all tables at hand. */
+static void map_commit(struct loam_pt *pt, struct map_job job,
+		       struct pt_reserve *reserve)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	bool stale = false;
+	pt->stats.not_needed += job.count;
+	while (job.count != 0) {
+		struct pt_spot spot;
+		loam_pt_descend(pt, job.page, &spot);
+		unsigned target = map_level(pt, &job, spot.level);
+		if (spot.level > target || (job.bits & geometry->user) != 0) {
+			stale |= loam_pt_reach(pt, job.page, target, job.bits,
+					       reserve, &spot);
+		}
+		size_t n;
+		if (target > 0) {
+			n = pt_span(geometry, target);
+			pt_store(geometry->entry_bytes, spot.entries,
+				 spot.index,
+				 job.phys | job.bits | geometry->large);
+		} else {
+			n = pt_run(geometry, job.page, job.count);
+			map_fill(pt, &spot, n, &job);
+		}
+		map_advance(&job, n);
+	}
+	LOAM_ASSERT(reserve->head == 0);
+	if (stale) {
+		loam_pt_flush(pt, 0, 0);
+	}
+}
+
+static int map_run(struct loam_pt *pt, const struct map_job *job)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	struct pt_spot spot;
+	loam_pt_descend(pt, job->page, &spot);
+	/* Most maps lie in one table that is there: one descent does. */
+	if (spot.level == 0 && (job->bits & geometry->user) == 0 &&
+	    pt_in_one_table(geometry, job->page, job->count)) {
+		if (!map_absent(pt, &spot, job->count)) {
+			return -LOAM_EEXIST;
+		}
+		map_fill(pt, &spot, job->count, job);
+		pt->stats.not_needed += job->count;
+		return 0;
+	}
+	size_t tables;
+	int error = map_plan(pt, *job, &tables);
+	if (error != 0) {
+		return error;
+	}
+	struct pt_reserve reserve;
+	error = loam_pt_reserve(pt, tables, &reserve);
+	if (error != 0) {
+		return error;
+	}
+	map_commit(pt, *job, &reserve);
+	return 0;
+}
+
+/* True if entries can hold all addresses of [phys, phys + size). */
+static bool map_phys_in_reach(const struct loam_pt *pt, loam_phys_t phys,
+			      size_t size)
+{
+	loam_phys_t last = phys + (size - 1);
+	loam_phys_t mask = pt->geometry->phys_mask;
+	return (phys & LOAM_PAGE_MASK) == 0 && last >= phys &&
+	       ((phys | last) & ~(mask | LOAM_PAGE_MASK)) == 0;
+}
+
+int loam_pt_map(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
+		size_t size, loam_prot_t prot, bool large)
+{
+	struct pt_range range;
+	int error = loam_pt_range_own(pt, virt, size, &range);
+	if (error != 0) {
+		return error;
+	}
+	if ((prot & ~LOAM_PROT_ALL) != 0 ||
+	    !map_phys_in_reach(pt, phys, size)) {
+		return -LOAM_EINVAL;
+	}
+	struct map_job job = {
+		.page = range.page,
+		.count = range.count,
+		.phys = phys,
+		.pfns = NULL,
+		.bits = loam_pt_encode(pt->geometry, prot),
+		.large_levels = large ? pt->geometry->large_levels : 0,
+	};
+	return map_run(pt, &job);
+}
+
+int loam_pt_map_frames(struct loam_pt *pt, uintptr_t virt,
+		       const loam_pfn_t *pfns, size_t count, loam_prot_t prot)
+{
+	struct pt_range range;
+	if (count > SIZE_MAX >> LOAM_PAGE_SHIFT) {
+		return -LOAM_EINVAL;
+	}
+	int error =
+		loam_pt_range_own(pt, virt, count << LOAM_PAGE_SHIFT, &range);
+	if (error != 0) {
+		return error;
+	}
+	/* An address mask has no gaps, so all can be judged at once. */
+	loam_pfn_t all = 0;
+	for (size_t i = 0; i < count; i++) {
+		all |= pfns[i];
+	}
+	if ((prot & ~LOAM_PROT_ALL) != 0 ||
+	    (loam_pfn_to_phys(all) & ~pt->geometry->phys_mask) != 0) {
+		return -LOAM_EINVAL;
+	}
+	struct map_job job = {
+		.page = range.page,
+		.count = range.count,
+		.phys = 0,
+		.pfns = pfns,
+		.bits = loam_pt_encode(pt->geometry, prot),
+		.large_levels = 0,
+	};
+	return map_run(pt, &job);
+}
+
+/* What has to be flushed after an entry was replaced. */
+enum map_flush { MAP_FLUSH_NOTHING, MAP_FLUSH_PAGE, MAP_FLUSH_ALL };
+
+static int map_replace(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
+		       loam_prot_t prot, enum map_flush *flush)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	struct pt_range range;
+	int error = loam_pt_range_own(pt, virt, LOAM_PAGE_SIZE, &range);
+	if (error != 0) {
+		return error;
+	}
+	if ((prot & ~LOAM_PROT_ALL) != 0 ||
+	    !map_phys_in_reach(pt, phys, LOAM_PAGE_SIZE)) {
+		return -LOAM_EINVAL;
+	}
+	struct pt_spot spot;
+	struct pt_reserve reserve = { .head = 0 };
+	loam_pt_descend(pt, range.page, &spot);
+	bool present = pt_is_set(geometry, spot.entry);
+	if (spot.level > 0) {
+		/* A large page is split, or tables are made to lead here. */
+		error = present ? loam_pt_split(pt, &range)
+				: loam_pt_reserve(pt, spot.level, &reserve);
+		if (error != 0) {
+			return error;
+		}
+	}
+	uint64_t bits = loam_pt_encode(geometry, prot);
+	bool stale = false;
+	if (spot.level > 0 || (bits & geometry->user) != 0) {
+		stale = loam_pt_reach(pt, range.page, 0, bits, &reserve, &spot);
+	}
+	pt_store(geometry->entry_bytes, spot.entries, spot.index, phys | bits);
+	*flush = stale     ? MAP_FLUSH_ALL
+		 : present ? MAP_FLUSH_PAGE
+			   : MAP_FLUSH_NOTHING;
+	pt->stats.not_needed += !present;
+	return 0;
+}
+
+int loam_pt_remap(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
+		  loam_prot_t prot)
+{
+	enum map_flush flush;
+	int error = map_replace(pt, virt, phys, prot, &flush);
+	if (error == 0 && flush == MAP_FLUSH_ALL) {
+		loam_pt_flush(pt, 0, 0);
+	} else if (error == 0 && flush == MAP_FLUSH_PAGE) {
+		loam_pt_flush(pt, virt, LOAM_PAGE_SIZE);
+	}
+	return error;
+}
+
+int loam_pt_remap_noflush(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
+			  loam_prot_t prot)
+{
+	enum map_flush flush;
+	if ((prot & LOAM_PROT_USER) != 0) {
+		return -LOAM_EINVAL;
+	}
+	return map_replace(pt, virt, phys, prot, &flush);
+}
+
+/* How many tables the range lacks above its pages. */
+static size_t populate_plan(const struct loam_pt *pt, struct pt_range left)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	uintptr_t first = left.page;
+	size_t missing = 0;
+	while (left.count != 0) {
+		struct pt_spot spot;
+		loam_pt_descend(pt, left.page, &spot);
+		size_t n = pt_run(geometry, left.page, left.count);
+		if (!pt_is_set(geometry, spot.entry)) {
+			missing += map_missing(pt, spot.level, 0, left.page,
+					       first);
+		} else if (spot.level > 0) {
+			n = pt_rest(geometry, spot.level, left.page,
+				    left.count);
+		}
+		left.page += n;
+		left.count -= n;
+	}
+	return missing;
+}
+
+int loam_pt_populate(struct loam_pt *pt, uintptr_t virt, size_t size)
+{
+	struct pt_range left;
+	int error = loam_pt_range_own(pt, virt, size, &left);
+	if (error != 0) {
+		return error;
+	}
+	struct pt_reserve reserve;
+	error = loam_pt_reserve(pt, populate_plan(pt, left), &reserve);
+	if (error != 0) {
+		return error;
+	}
+	bool stale = false;
+	while (reserve.head != 0) {
+		struct pt_spot spot;
+		loam_pt_descend(pt, left.page, &spot);
+		if (!pt_is_set(pt->geometry, spot.entry)) {
+			stale |= loam_pt_reach(pt, left.page, 0, 0, &reserve,
+					       &spot);
+		}
+		/* Behind a large page, or behind the table that is there. */
+		unsigned over = spot.level > 0 ? spot.level : 1;
+		size_t n = pt_rest(pt->geometry, over, left.page, left.count);
+		left.page += n;
+		left.count -= n;
+	}
+	if (stale) {
+		loam_pt_flush(pt, 0, 0);
+	}
+	return 0;
+}
+
+size_t loam_pt_tables_needed(const struct loam_pt *pt, uintptr_t virt,
+			     size_t size)
+{
+	struct pt_range range;
+	if (loam_pt_range(pt, virt, size, &range) != 0) {
+		return 0;
+	}
+	return populate_plan(pt, range);
+}
