@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* Page frames: descriptors, zones, the buddy system, per-CPU frames. */
+#ifndef LOAM_FRAME_H
+#define LOAM_FRAME_H
+
+#include <loam/buddy.h>
+#include <loam/memblock.h>
+
+enum loam_zone_id {
+	LOAM_ZONE_DMA,    /* below 16 MiB */
+	LOAM_ZONE_NORMAL, /* directly mapped */
+	LOAM_ZONE_HIGH,   /* reached through temporary maps only */
+	LOAM_ZONE_COUNT
+};
+
+struct loam_frames; /* defined at the end: the caller embeds it */
+
+/* Statistics of one zone, in frames. */
+struct loam_zone_stats {
+	const char *name;
+	loam_pfn_t first;
+	loam_pfn_t end;
+	uint64_t managed;   /* all that it owns */
+	uint64_t free;      /* in the buddy, untouched, and cached */
+	uint64_t untouched; /* of free: never handed out */
+	uint64_t cached;    /* of free: in CPUs' stacks */
+	uint64_t free_blocks[LOAM_ORDER_COUNT];
+	uint64_t largest_free; /* frames; touched blocks, or an untouched run */
+	uint64_t peak_used; /* most ever outside the buddy, cached ones too */
+	uint64_t failed;    /* requests that preferred it and found nothing */
+};
+
+/*
+ * Bytes of metadata for frames [0, end_pfn), 12.25 for each: what
+ * loam_frame_adopt() will take from memblock, plus 8 for each free range.
+ */
+loam_phys_t loam_frame_metadata_bytes(uint64_t end_pfn);
+
+/*
+ * Takes every free frame of memblock, and seals it. Metadata comes from
+ * memblock (LOAM_RESERVED_METADATA) and must be directly mapped when this is
+ * called: it is placed within [0, direct_end).
+ *   dma_end, direct_end  where the zones end (multiples of 4 MiB)
+ *   reach_end            frames at or above are left out and counted
+ * Cost: O(ranges), not O(memory): untouched memory costs nothing until it is
+ * first handed out (4 MiB at a time).
+ * Metadata lies as low as there is room at or above dma_end, else below it,
+ * and ends at the highest usable frame that can be reached.
+ * -LOAM_ENOMEM: no room for metadata; nothing has been taken.
+ * -LOAM_EINVAL: a zone's end is not a multiple of 4 MiB, or dma_end lies above
+ * direct_end. -LOAM_EPERM: memblock is sealed.
+ */
+int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
+		     loam_phys_t dma_end, loam_phys_t direct_end,
+		     loam_phys_t reach_end);
+
+/*
+ * Hands over more frames later: reclaimed boot data and the like. The frames
+ * must lie below the adopted end, in no zone's hands: else -LOAM_EINVAL,
+ * logged, and none is taken. count 0 does nothing.
+ * Cost: O(count) to look at each.
+ */
+int loam_frame_add(struct loam_frames *frames, loam_pfn_t first,
+		   uint64_t count);
+
+/*
+ * A block of 2^order frames, aligned to its size (physically), or
+ * LOAM_PFN_NONE. flags: LOAM_ZERO clears it (high frames too, through
+ * frames->clear_frame), LOAM_DMA, LOAM_HIGH say where it may lie: without
+ * either it is directly mapped; LOAM_HIGH prefers high, then normal, then DMA
+ * memory. LOAM_NOSLEEP: no reclaim. LOAM_OWNED_BY() labels it. The head's
+ * reference count is 1. LOAM_PFN_NONE too for an order over LOAM_ORDER_MAX.
+ * What the calling CPU caches is drained before a request fails; what others
+ * cache is out of reach.
+ * Context: any, interrupts too. Cost: orders 0 to 3 and 9 from the CPU's
+ * stacks O(1), else O(LOAM_ORDER_MAX - order). Source: Knuth, TAOCP 1, 2.5;
+ * stacks after Bonwick and Adams 2001.
+ */
+loam_pfn_t loam_frame_alloc(struct loam_frames *frames, unsigned order,
+			    loam_flags_t flags);
+
+/*
+ * Gives a block back. Anything but the head of a used block of this order
+ * with one reference is reported (address, what it is, caller) and ignored.
+ */
+void loam_frame_free(struct loam_frames *frames, loam_pfn_t pfn,
+		     unsigned order);
+
+/*
+ * Takes and drops a reference; the last put frees the block. pfn must be the
+ * head of a used block: else reported and ignored. refs: 0 if it is none.
+ * No lock, but for every 16384th reference beyond 32768.
+ */
+void loam_frame_get(struct loam_frames *frames, loam_pfn_t pfn);
+void loam_frame_put(struct loam_frames *frames, loam_pfn_t pfn);
+uint32_t loam_frame_refs(const struct loam_frames *frames, loam_pfn_t pfn);
+
+/*
+ * count consecutive frames, any number, the first a multiple of align_frames
+ * (a power of two), all below limit (physical, exclusive; 0: none), not
+ * crossing a multiple of boundary bytes (a power of two; 0: none): what old
+ * DMA controllers need (64 KiB). What is left over of the blocks used goes
+ * back. Each frame is its own block of order 0 afterwards;
+ * loam_frame_free_range() frees them. LOAM_PFN_NONE: none, or bad arguments.
+ * count 0, align_frames or boundary no power of two: LOAM_PFN_NONE.
+ * Cost: as a block of the next power of two where one will do, otherwise
+ * O(blocks) of the zone: any run of free frames that fits is found.
+ */
+loam_pfn_t loam_frame_alloc_range(struct loam_frames *frames, size_t count,
+				  size_t align_frames, loam_phys_t limit,
+				  loam_phys_t boundary, loam_flags_t flags);
+void loam_frame_free_range(struct loam_frames *frames, loam_pfn_t pfn,
+			   size_t count);
+
+/*
+ * count frames of order 0, in any order in memory, into pfns; all or nothing.
+ * -LOAM_ENOMEM.
+ */
+int loam_frame_alloc_bulk(struct loam_frames *frames, size_t count,
+			  loam_pfn_t *pfns, loam_flags_t flags);
+void loam_frame_free_bulk(struct loam_frames *frames, size_t count,
+			  const loam_pfn_t *pfns);
+
+/*
+ * Breaks a used block of `order` with one reference into 2^order used blocks
+ * of order 0. Anything else is reported and ignored.
+ */
+void loam_frame_split(struct loam_frames *frames, loam_pfn_t pfn,
+		      unsigned order);
+
+/*
+ * Gives back what the calling CPU's stacks, or those of `cpu`, hold. Another
+ * CPU must not be in the frame floor meanwhile: it is offline, or stopped.
+ */
+void loam_frame_drain(struct loam_frames *frames);
+void loam_frame_drain_cpu(struct loam_frames *frames, unsigned cpu);
+
+/*
+ * Called once, without locks, when an allocation that may sleep finds
+ * nothing; returns true if it freed something and a second try is worth it.
+ */
+typedef bool (*loam_reclaim_fn)(void *arg);
+void loam_frame_set_reclaim(struct loam_frames *frames, loam_reclaim_fn fn,
+			    void *arg);
+
+/*
+ * Clears a frame that is not directly mapped, for LOAM_ZERO. Without one,
+ * LOAM_ZERO excludes high memory.
+ */
+typedef void (*loam_clear_fn)(void *arg, loam_pfn_t pfn);
+void loam_frame_set_clear(struct loam_frames *frames, loam_clear_fn fn,
+			  void *arg);
+
+/*
+ * Fault injection: the nth allocation of a block from now on fails, once
+ * (n = 1: the next); 0 turns it off. Returns how many were counted since the
+ * last call; none are while it is off. A bulk of n frames counts as n, a range
+ * as one. While it is on, every allocation takes the slow path.
+ */
+uint64_t loam_frame_fail_nth(struct loam_frames *frames, uint64_t nth);
+
+/* What a frame is, for people and for checks of who owns what. */
+struct loam_frame_info {
+	loam_pfn_t head; /* first frame of its block */
+	unsigned order;
+	uint32_t state; /* LOAM_TAG_FREE, _USED, _CACHED, _SLAB, 0 */
+	enum loam_owner owner;
+	enum loam_zone_id zone;
+	uint32_t refs;
+	bool untouched;
+};
+
+/*
+ * 0, or -LOAM_ENOENT: no zone manages this frame. O(order), for untouched
+ * frames O(ranges). Context: any that may take a zone's lock.
+ */
+int loam_frame_info(struct loam_frames *frames, loam_pfn_t pfn,
+		    struct loam_frame_info *out);
+
+/* A snapshot of one zone, under its lock; what CPUs hold may move meanwhile. */
+void loam_frame_zone_stats(struct loam_frames *frames, enum loam_zone_id zone,
+			   struct loam_zone_stats *out);
+
+/* Free frames of all zones, cached ones included. */
+uint64_t loam_frame_free_count(struct loam_frames *frames);
+
+/* Frames per owner, by a walk over all touched heads. O(touched frames). */
+void loam_frame_count_owners(struct loam_frames *frames,
+			     uint64_t counts[LOAM_OWNER_COUNT]);
+
+/*
+ * 0, or -LOAM_EFAULT (logged). Takes each zone's lock. O(touched frames).
+ * No other CPU may allocate or free meanwhile: stacks have no lock.
+ */
+int loam_frame_check(struct loam_frames *frames);
+
+/* -------- for the slab floor, which looks tags up in its fast path -------- */
+
+/*
+ * tags[pfn] may be read without a lock for pfn < *tag_end: below it every tag
+ * is initialised. It only grows, and covers directly mapped zones only.
+ */
+struct loam_frame_tags {
+	uint32_t *tags;
+	volatile loam_pfn_t end;
+};
+
+/* The tags of the instance. The answer is constant once adopted. */
+struct loam_frame_tags *loam_frame_tags(struct loam_frames *frames);
+
+/*
+ * Labels the 2^order frames of a used block as a slab's (tag must have
+ * LOAM_TAG_SLAB), or, with tag 0, back to a used block of its old owner.
+ * Any other block, order or tag is reported and ignored.
+ */
+void loam_frame_set_tags(struct loam_frames *frames, loam_pfn_t pfn,
+			 unsigned order, uint32_t tag);
+
+/* -------- for those who keep a word beside their frames -------- */
+
+/* The word of the owner of a used block, beside its head. */
+static inline uint32_t *loam_frame_word(struct loam_frames *frames,
+					loam_pfn_t head);
+
+/* -------- the instance -------- */
+
+#define LOAM_STACK_FRAMES 128u /* single frames a CPU keeps */
+#define LOAM_STACK_BATCH 64u   /* ... and moves at once */
+#define LOAM_STASH_BLOCKS 8u   /* blocks of each other cached order */
+#define LOAM_STASH_ORDER 9u    /* the large one, 2 MiB */
+#define LOAM_STASH_COUNT 4u    /* orders 1, 2, 3 and LOAM_STASH_ORDER */
+#define LOAM_FRAME_LOCALS 2u   /* directly mapped memory, and high */
+
+struct loam_frame_stash {
+	uint32_t count;
+	uint32_t limit; /* C; 0 on machines too small for it */
+	loam_pfn_t blocks[LOAM_STASH_BLOCKS];
+};
+
+/* What one CPU keeps of one zone. */
+struct loam_frame_local {
+	uint32_t count;
+	loam_pfn_t stack[LOAM_STACK_FRAMES];
+	struct loam_frame_stash stashes[LOAM_STASH_COUNT];
+};
+
+/*
+ * One CPU's frames. busy is set while the CPU is in here, so that its own
+ * interrupts go past it; nobody else writes any of it. The padding keeps
+ * neighbours off each other's cache lines wherever the instance lies.
+ */
+struct loam_frame_cpu {
+	uint32_t busy;
+	struct loam_frame_local locals[LOAM_FRAME_LOCALS];
+	unsigned char padding[64];
+};
+
+/* Frames not yet handed to the buddy: [first, end). */
+struct loam_frame_run {
+	loam_pfn_t first;
+	loam_pfn_t end;
+};
+
+/*
+ * One zone. Keys: C constant after adopt; Z under lock; R written under lock,
+ * read by anyone.
+ */
+struct loam_zone {
+	struct loam_lock lock;
+	const char *name;       /* C */
+	loam_pfn_t first;       /* C: whole chunks */
+	loam_pfn_t end;         /* C */
+	unsigned local;         /* C: which of a CPU's, or LOAM_FRAME_LOCALS */
+	loam_pfn_t touched_end; /* R: metadata below is initialised */
+	loam_pfn_t managed;     /* R */
+	loam_pfn_t untouched;   /* Z: frames in runs[] */
+	loam_pfn_t peak_used;   /* Z */
+	uint64_t failed;        /* Z */
+	struct loam_frame_run *runs; /* Z: sorted, at or above touched_end */
+	uint32_t run_next;           /* Z: the first not used up */
+	uint32_t run_count;          /* Z */
+	uint32_t run_capacity;       /* C */
+	struct loam_buddy buddy;     /* Z */
+};
+
+/* The instance. Keys as above; F under `lock`. */
+struct loam_frames {
+	struct loam_frame_tags tags;
+	uint32_t fault_armed; /* R */
+	/* The frames whose free the fast path serves: touched, cached. */
+	loam_pfn_t direct_first;        /* C */
+	loam_pfn_t direct_end;          /* R */
+	struct loam_frame *descriptors; /* C */
+	loam_pfn_t end;                 /* C: of all zones, whole chunks */
+	loam_pfn_t usable_end;          /* C: past the highest usable frame */
+	struct loam_lock lock;
+	uint64_t fault_nth;   /* F */
+	uint64_t fault_count; /* F */
+	loam_reclaim_fn reclaim;
+	void *reclaim_arg;
+	loam_clear_fn clear;
+	void *clear_arg;
+	uint64_t unreachable;    /* C: free frames at or above reach_end */
+	uint64_t metadata_bytes; /* C */
+	struct loam_zone zones[LOAM_ZONE_COUNT];
+	unsigned char padding[64];
+	struct loam_frame_cpu cpus[LOAM_MAX_CPUS];
+};
+
+static inline uint32_t *loam_frame_word(struct loam_frames *frames,
+					loam_pfn_t head)
+{
+	return &frames->descriptors[head].used.owner_word;
+}
+
+/* "slab", "page table": for printing. */
+const char *loam_owner_name(enum loam_owner owner);
+
+#endif

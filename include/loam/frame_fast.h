@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* The fast paths of single frames, for inlining. */
+#ifndef LOAM_FRAME_FAST_H
+#define LOAM_FRAME_FAST_H
+
+/*
+ * Part of the frame floor, which inlines them in loam_frame_alloc() and
+ * loam_frame_free(). A kernel that compiles its own page allocation around
+ * them has the addresses of its one instance as constants.
+ */
+#include <loam/frame.h>
+
+/*
+ * Enters and leaves one CPU's frames. False: this CPU is in there already and
+ * was interrupted; the caller goes to the zone. An interrupt that comes
+ * between the test and the store is over, with busy 0 again, before the store:
+ * so plain accesses in program order are all it takes.
+ */
+static LOAM_ALWAYS_INLINE void loam_frame_cpu_claim(struct loam_frame_cpu *cpu)
+{
+	cpu->busy = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static LOAM_ALWAYS_INLINE bool loam_frame_cpu_try(struct loam_frame_cpu *cpu)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (LOAM_UNLIKELY(cpu->busy != 0)) {
+		return false;
+	}
+	loam_frame_cpu_claim(cpu);
+	return true;
+}
+
+static LOAM_ALWAYS_INLINE void loam_frame_cpu_done(struct loam_frame_cpu *cpu)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	cpu->busy = 0;
+}
+
+/* Counts are read by other CPUs for statistics, so each access is whole. */
+static LOAM_ALWAYS_INLINE uint32_t loam_frame_count_load(const uint32_t *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
+static LOAM_ALWAYS_INLINE void loam_frame_count_store(uint32_t *count,
+						      uint32_t value)
+{
+	__atomic_store_n(count, value, __ATOMIC_RELAXED);
+}
+
+/*
+ * A single directly mapped frame from this CPU's stack, as a used block of
+ * order 0 labelled by LOAM_OWNED_BY() in flags; LOAM_PFN_NONE: the slow path
+ * must. Other flags are not looked at.
+ */
+static LOAM_ALWAYS_INLINE loam_pfn_t loam_frame_pop(struct loam_frames *frames,
+						    loam_flags_t flags)
+{
+	loam_pfn_t pfn = LOAM_PFN_NONE;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_local *local = &cpu->locals[0];
+	if (LOAM_LIKELY((frames->fault_armed | cpu->busy) == 0)) {
+		loam_frame_cpu_claim(cpu);
+		/* Signed: one subtraction makes the index and the test. */
+		int32_t top = (int32_t)loam_frame_count_load(&local->count) - 1;
+		if (LOAM_LIKELY(top >= 0)) {
+			pfn = local->stack[top];
+			loam_frame_count_store(&local->count, (uint32_t)top);
+			loam_tag_store(&frames->tags.tags[pfn],
+				       LOAM_TAG_USED |
+					       (flags & LOAM_TAG_OWNER_MASK));
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return pfn;
+}
+
+/* True if the tag is that of a used block of this order, one reference. */
+static LOAM_ALWAYS_INLINE bool loam_frame_tag_is_plain(
+	const struct loam_frames *frames, loam_pfn_t pfn, unsigned order)
+{
+	return (loam_tag_load(&frames->tags.tags[pfn]) &
+		~LOAM_TAG_OWNER_MASK) == (LOAM_TAG_USED | order);
+}
+
+/*
+ * True if the block is a directly mapped one that the CPU's stacks take, and
+ * its tag is right. direct_end is read before the tag; it only grows, after
+ * the tags below it were cleared.
+ */
+static LOAM_ALWAYS_INLINE bool loam_frame_is_plain(
+	const struct loam_frames *frames, loam_pfn_t pfn, unsigned order)
+{
+	loam_pfn_t end = __atomic_load_n(&frames->direct_end, __ATOMIC_RELAXED);
+	return pfn < end && pfn >= frames->direct_first &&
+	       loam_frame_tag_is_plain(frames, pfn, order);
+}
+
+/* Puts a plain frame onto a CPU's stack; busy is set. False: it is full. */
+static LOAM_ALWAYS_INLINE bool loam_frame_push_claimed(
+	struct loam_frames *frames, struct loam_frame_local *local,
+	loam_pfn_t pfn)
+{
+	uint32_t count = loam_frame_count_load(&local->count);
+	if (LOAM_UNLIKELY(count == LOAM_STACK_FRAMES)) {
+		return false;
+	}
+	loam_tag_store(&frames->tags.tags[pfn], LOAM_TAG_CACHED);
+	local->stack[count] = pfn;
+	loam_frame_count_store(&local->count, count + 1);
+	return true;
+}
+
+/*
+ * Puts a used block of order 0 onto this CPU's stack. False, and nothing
+ * changed: it is not one, or the slow path must.
+ */
+static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
+					       loam_pfn_t pfn)
+{
+	bool pushed = false;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	if (LOAM_LIKELY(loam_frame_is_plain(frames, pfn, 0)) &&
+	    LOAM_LIKELY(loam_frame_cpu_try(cpu))) {
+		pushed = loam_frame_push_claimed(frames, &cpu->locals[0], pfn);
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return pushed;
+}
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the frame floor share. */
+#ifndef LOAM_FRAME_INT_H
+#define LOAM_FRAME_INT_H
+
+#include <loam/bits.h>
+#include <loam/frame.h>
+#include <loam/frame_fast.h>
+#include <loam/mem.h>
+
+/* -------- zones (zone.c) -------- */
+
+/* The zone whose span holds pfn, or NULL beyond the end. */
+static inline struct loam_zone *frame_zone_of(struct loam_frames *frames,
+					      loam_pfn_t pfn)
+{
+	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+		if (pfn < frames->zones[z].end &&
+		    pfn >= frames->zones[z].first) {
+			return &frames->zones[z];
+		}
+	}
+	return NULL;
+}
+
+/* Metadata below this frame of the zone is initialised. Any context. */
+static inline loam_pfn_t frame_touched_end(const struct loam_zone *zone)
+{
+	return __atomic_load_n(&zone->touched_end, __ATOMIC_ACQUIRE);
+}
+
+/* Initialises metadata up to the chunk that `end` ends in. */
+void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
+				     struct loam_zone *zone, loam_pfn_t end);
+
+/*
+ * Initialises the metadata of the next chunk that has free frames and gives
+ * them to the buddy. False: no untouched frames are left.
+ */
+bool loam_frame_zone_touch_locked(struct loam_frames *frames,
+				  struct loam_zone *zone);
+
+/* A block, from untouched memory if the buddy has none; or LOAM_PFN_NONE. */
+loam_pfn_t loam_frame_zone_alloc_locked(struct loam_frames *frames,
+					struct loam_zone *zone, unsigned order,
+					uint32_t tag);
+
+/* Remembers the peak. After anything left the buddy. */
+static inline void frame_zone_note_peak_locked(struct loam_zone *zone)
+{
+	loam_pfn_t used =
+		zone->managed - zone->untouched - zone->buddy.free_frames;
+	if (used > zone->peak_used) {
+		zone->peak_used = used;
+	}
+}
+
+/* -------- what CPUs keep (percpu.c) -------- */
+
+/* The stash of blocks of this order: LOAM_STASH_COUNT if there is none. */
+static inline unsigned frame_stash_index(unsigned order)
+{
+	if (order == LOAM_STASH_ORDER) {
+		return LOAM_STASH_COUNT - 1;
+	}
+	return order - 1 < LOAM_STASH_COUNT - 1 ? order - 1 : LOAM_STASH_COUNT;
+}
+
+static inline unsigned frame_stash_order(unsigned index)
+{
+	return index == LOAM_STASH_COUNT - 1 ? LOAM_STASH_ORDER : index + 1;
+}
+
+/*
+ * A block of the zone from the calling CPU's stacks, refilled if need be.
+ * LOAM_PFN_NONE: this order is not cached, the CPU is busy, or the zone has
+ * nothing.
+ */
+loam_pfn_t loam_frame_local_alloc(struct loam_frames *frames,
+				  struct loam_zone *zone, unsigned order,
+				  uint32_t tag);
+
+/* Up to count single frames at once; returns how many. */
+size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
+				   struct loam_zone *zone, size_t count,
+				   loam_pfn_t *pfns, uint32_t tag);
+
+/*
+ * Puts a block of the zone, whose tag is known to be right, into the calling
+ * CPU's stacks. False: nothing done, it goes back to the zone.
+ */
+bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
+			   loam_pfn_t pfn, unsigned order);
+
+/* Drains the calling CPU. True if there was anything. */
+bool loam_frame_local_drain(struct loam_frames *frames);
+
+/* Frames of the zone that CPUs keep. */
+loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
+				  const struct loam_zone *zone);
+
+/* -------- misuse (report.c) -------- */
+
+/*
+ * True if pfn is the head of a used block of `order` with one reference; else
+ * reports what it is: "loam: " verb " of " block ": " reason.
+ */
+bool loam_frame_verify_used(struct loam_frames *frames, const char *verb,
+			    loam_pfn_t pfn, unsigned order, const void *caller);
+
+/* The same for the head of a used block of any order and references. */
+bool loam_frame_verify_head(struct loam_frames *frames, const char *verb,
+			    loam_pfn_t pfn, const void *caller);
+
+/* -------- allocation and freeing (frame.c) -------- */
+
+/* The zone that a request prefers; it goes on to those before it. */
+unsigned loam_frame_first_zone(const struct loam_frames *frames,
+			       loam_flags_t flags);
+
+static inline uint32_t frame_used_tag(unsigned order, loam_flags_t flags)
+{
+	return LOAM_TAG_USED | (flags & LOAM_TAG_OWNER_MASK) | order;
+}
+LOAM_STATIC_ASSERT(LOAM_OWNER_SHIFT == LOAM_TAG_OWNER_SHIFT,
+		   "the owner has one place in flags and tags");
+LOAM_STATIC_ASSERT(LOAM_OWNER_COUNT <= 16, "owners fit the tag");
+
+/* True if this allocation is the one that is to fail. */
+bool loam_frame_fault(struct loam_frames *frames);
+
+/* Clears a block, for LOAM_ZERO. No lock may be held. */
+void loam_frame_clear(struct loam_frames *frames, loam_pfn_t pfn,
+		      loam_pfn_t count);
+
+/*
+ * What is done when a request found nothing, one step after the other: step 0
+ * drains this CPU, step 1 asks for reclaim. True: another try is worth it.
+ */
+#define FRAME_ROOM_STEPS 2u
+bool loam_frame_make_room(struct loam_frames *frames, loam_flags_t flags,
+			  unsigned step);
+
+/* Counts a request that found nothing. */
+void loam_frame_count_failure(struct loam_frames *frames, unsigned zone);
+
+/* Frees a block whose tag was verified. */
+void loam_frame_free_verified(struct loam_frames *frames, loam_pfn_t pfn,
+			      unsigned order);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/* What each CPU keeps: stacks of single frames, stashes of larger blocks. */
+
+/*
+ * A CPU has, for directly mapped memory and for high memory, a stack of single
+ * frames and small stashes of blocks of orders 1 to 3 and 9. A local serves
+ * exactly one zone, so that its frames can be counted to it, and so that DMA
+ * memory never drifts into general use through a stack.
+ *
+ * Refill takes one block of LOAM_STACK_BATCH frames where there is one and
+ * lays it onto the stack with the lowest frame on top: the buddy splits low
+ * halves first, so a run of refills walks a large block upwards. Drain gives
+ * back the bottom half, which has not been used for longest.
+ *
+ * Everything here runs with the CPU's busy flag set, which is taken before the
+ * zone's lock.
+ */
+#include "frame_int.h"
+
+/* Lays a block below what is on the stack from `top` up, the lowest on top. */
+static void stack_lay_block(const struct loam_zone *zone, loam_pfn_t *top,
+			    loam_pfn_t pfn, uint32_t size)
+{
+	uint32_t *tag = &zone->buddy.tags[pfn - zone->first];
+	for (uint32_t i = 0; i < size; i++) {
+		loam_tag_store(&tag[i], LOAM_TAG_CACHED);
+		*--top = pfn + i;
+	}
+}
+
+/*
+ * Fills an empty stack with up to a batch: a part of a larger block, or else
+ * the largest there are. Memory is touched for a whole batch only, so that
+ * batches from fresh memory are aligned. What was taken first lies on top.
+ * False: nothing left.
+ */
+static bool stack_refill(struct loam_frames *frames, struct loam_zone *zone,
+			 struct loam_frame_local *local)
+{
+	struct loam_buddy *buddy = &zone->buddy;
+	uint32_t wanted = LOAM_STACK_BATCH;
+	loam_lock(&zone->lock);
+	while (wanted > 0 && (buddy->nonempty != 0 ||
+			      (wanted == LOAM_STACK_BATCH &&
+			       loam_frame_zone_touch_locked(frames, zone)))) {
+		unsigned order = loam_log2_floor(wanted);
+		unsigned largest = loam_log2_floor(buddy->nonempty);
+		if (largest < order) {
+			order = largest;
+		}
+		loam_pfn_t pfn =
+			loam_buddy_alloc(buddy, order, LOAM_TAG_CACHED);
+		stack_lay_block(zone, &local->stack[wanted], pfn, 1u << order);
+		wanted -= 1u << order;
+	}
+	frame_zone_note_peak_locked(zone);
+	loam_unlock(&zone->lock);
+	uint32_t count = LOAM_STACK_BATCH - wanted;
+	if (wanted > 0) {
+		memmove(local->stack, &local->stack[wanted],
+			count * sizeof(loam_pfn_t));
+	}
+	loam_frame_count_store(&local->count, count);
+	return count != 0;
+}
+
+/* Gives the bottom `count` of the stack back. */
+static void stack_drain(struct loam_zone *zone, struct loam_frame_local *local,
+			uint32_t count)
+{
+	uint32_t rest = loam_frame_count_load(&local->count) - count;
+	loam_lock(&zone->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		loam_buddy_free(&zone->buddy, local->stack[i], 0);
+	}
+	loam_unlock(&zone->lock);
+	memmove(local->stack, &local->stack[count], rest * sizeof(loam_pfn_t));
+	loam_frame_count_store(&local->count, rest);
+}
+
+/* As above, for blocks. */
+static void stash_drain(struct loam_zone *zone, struct loam_frame_stash *stash,
+			unsigned order, uint32_t count)
+{
+	uint32_t rest = loam_frame_count_load(&stash->count) - count;
+	loam_lock(&zone->lock);
+	for (uint32_t i = 0; i < count; i++) {
+		loam_buddy_free(&zone->buddy, stash->blocks[i], order);
+	}
+	loam_unlock(&zone->lock);
+	memmove(stash->blocks, &stash->blocks[count],
+		rest * sizeof(loam_pfn_t));
+	loam_frame_count_store(&stash->count, rest);
+}
+
+/* Fills an empty stash with half its limit, the lowest block on top. */
+static bool stash_refill(struct loam_frames *frames, struct loam_zone *zone,
+			 struct loam_frame_stash *stash, unsigned order)
+{
+	uint32_t wanted = (stash->limit + 1) / 2;
+	uint32_t count = 0;
+	loam_lock(&zone->lock);
+	while (count < wanted) {
+		loam_pfn_t pfn = loam_frame_zone_alloc_locked(
+			frames, zone, order, LOAM_TAG_CACHED | order);
+		if (pfn == LOAM_PFN_NONE) {
+			break;
+		}
+		stash->blocks[count++] = pfn;
+	}
+	loam_unlock(&zone->lock);
+	for (uint32_t i = 0; i < count / 2; i++) {
+		loam_pfn_t swap = stash->blocks[i];
+		stash->blocks[i] = stash->blocks[count - 1 - i];
+		stash->blocks[count - 1 - i] = swap;
+	}
+	loam_frame_count_store(&stash->count, count);
+	return count != 0;
+}
+
+static loam_pfn_t stack_pop(struct loam_frame_local *local)
+{
+	uint32_t count = loam_frame_count_load(&local->count) - 1;
+	loam_frame_count_store(&local->count, count);
+	return local->stack[count];
+}
+
+/* A single frame of the local; busy is set. */
+static loam_pfn_t stack_take(struct loam_frames *frames, struct loam_zone *zone,
+			     struct loam_frame_local *local)
+{
+	if (loam_frame_count_load(&local->count) == 0 &&
+	    !stack_refill(frames, zone, local)) {
+		return LOAM_PFN_NONE;
+	}
+	return stack_pop(local);
+}
+
+/* A block of a stashed order; busy is set. */
+static loam_pfn_t stash_take(struct loam_frames *frames, struct loam_zone *zone,
+			     struct loam_frame_local *local, unsigned order)
+{
+	unsigned index = frame_stash_index(order);
+	struct loam_frame_stash *stash = &local->stashes[index];
+	uint32_t count = loam_frame_count_load(&stash->count);
+	if (count == 0) {
+		if (stash->limit == 0 ||
+		    !stash_refill(frames, zone, stash, order)) {
+			return LOAM_PFN_NONE;
+		}
+		count = loam_frame_count_load(&stash->count);
+	}
+	loam_frame_count_store(&stash->count, count - 1);
+	return stash->blocks[count - 1];
+}
+
+loam_pfn_t loam_frame_local_alloc(struct loam_frames *frames,
+				  struct loam_zone *zone, unsigned order,
+				  uint32_t tag)
+{
+	if (zone->local == LOAM_FRAME_LOCALS ||
+	    (order != 0 && frame_stash_index(order) == LOAM_STASH_COUNT)) {
+		return LOAM_PFN_NONE;
+	}
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_local *local = &cpu->locals[zone->local];
+	loam_pfn_t pfn = LOAM_PFN_NONE;
+	if (loam_frame_cpu_try(cpu)) {
+		pfn = order == 0 ? stack_take(frames, zone, local)
+				 : stash_take(frames, zone, local, order);
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	if (pfn != LOAM_PFN_NONE) {
+		loam_tag_store(&frames->tags.tags[pfn], tag);
+	}
+	return pfn;
+}
+
+/* Moves the top `count` of the stack out, the topmost first; busy is set. */
+static void stack_take_many(struct loam_frames *frames,
+			    struct loam_frame_local *local, uint32_t count,
+			    loam_pfn_t *pfns, uint32_t tag)
+{
+	uint32_t rest = loam_frame_count_load(&local->count) - count;
+	const loam_pfn_t *from = &local->stack[rest + count];
+	for (uint32_t i = 0; i < count; i++) {
+		loam_pfn_t pfn = *--from;
+		loam_tag_store(&frames->tags.tags[pfn], tag);
+		pfns[i] = pfn;
+	}
+	loam_frame_count_store(&local->count, rest);
+}
+
+size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
+				   struct loam_zone *zone, size_t count,
+				   loam_pfn_t *pfns, uint32_t tag)
+{
+	if (zone->local == LOAM_FRAME_LOCALS) {
+		return 0;
+	}
+	size_t done = 0;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_local *local = &cpu->locals[zone->local];
+	if (loam_frame_cpu_try(cpu)) {
+		while (done < count) {
+			uint32_t have = loam_frame_count_load(&local->count);
+			if (have == 0) {
+				if (!stack_refill(frames, zone, local)) {
+					break;
+				}
+				have = loam_frame_count_load(&local->count);
+			}
+			uint32_t n = count - done < have
+					     ? (uint32_t)(count - done)
+					     : have;
+			stack_take_many(frames, local, n, pfns + done, tag);
+			done += n;
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return done;
+}
+
+/* busy is set. */
+static void stack_put(struct loam_zone *zone, struct loam_frame_local *local,
+		      loam_pfn_t pfn)
+{
+	if (loam_frame_count_load(&local->count) == LOAM_STACK_FRAMES) {
+		stack_drain(zone, local, LOAM_STACK_BATCH);
+	}
+	uint32_t count = loam_frame_count_load(&local->count);
+	local->stack[count] = pfn;
+	loam_frame_count_store(&local->count, count + 1);
+}
+
+/* busy is set, the limit is not 0. */
+static void stash_put(struct loam_zone *zone, struct loam_frame_local *local,
+		      loam_pfn_t pfn, unsigned order)
+{
+	unsigned index = frame_stash_index(order);
+	struct loam_frame_stash *stash = &local->stashes[index];
+	if (loam_frame_count_load(&stash->count) >= stash->limit) {
+		stash_drain(zone, stash, order, (stash->limit + 1) / 2);
+	}
+	uint32_t count = loam_frame_count_load(&stash->count);
+	stash->blocks[count] = pfn;
+	loam_frame_count_store(&stash->count, count + 1);
+}
+
+bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
+			   loam_pfn_t pfn, unsigned order)
+{
+	if (zone->local == LOAM_FRAME_LOCALS) {
+		return false;
+	}
+	unsigned index = frame_stash_index(order);
+	if (order != 0 &&
+	    (index == LOAM_STASH_COUNT ||
+	     frames->cpus[0].locals[zone->local].stashes[index].limit == 0)) {
+		return false;
+	}
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_local *local = &cpu->locals[zone->local];
+	bool done = loam_frame_cpu_try(cpu);
+	if (done) {
+		loam_tag_store(&frames->tags.tags[pfn],
+			       LOAM_TAG_CACHED | order);
+		if (order == 0) {
+			stack_put(zone, local, pfn);
+		} else {
+			stash_put(zone, local, pfn, order);
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return done;
+}
+
+/* Empties one CPU's local; busy is set. True if it held anything. */
+static bool local_drain(struct loam_zone *zone, struct loam_frame_local *local)
+{
+	bool any = false;
+	uint32_t count = loam_frame_count_load(&local->count);
+	if (count != 0) {
+		stack_drain(zone, local, count);
+		any = true;
+	}
+	for (unsigned i = 0; i < LOAM_STASH_COUNT; i++) {
+		struct loam_frame_stash *stash = &local->stashes[i];
+		count = loam_frame_count_load(&stash->count);
+		if (count != 0) {
+			stash_drain(zone, stash, frame_stash_order(i), count);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* Empties one CPU; false too if it was interrupted in here. */
+static bool cpu_drain(struct loam_frames *frames, struct loam_frame_cpu *cpu)
+{
+	bool any = false;
+	if (!loam_frame_cpu_try(cpu)) {
+		return false;
+	}
+	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+		struct loam_zone *zone = &frames->zones[z];
+		if (zone->local != LOAM_FRAME_LOCALS &&
+		    local_drain(zone, &cpu->locals[zone->local])) {
+			any = true;
+		}
+	}
+	loam_frame_cpu_done(cpu);
+	return any;
+}
+
+bool loam_frame_local_drain(struct loam_frames *frames)
+{
+	unsigned number = loam_cpu_enter();
+	bool any = cpu_drain(frames, &frames->cpus[number]);
+	loam_cpu_leave(number);
+	return any;
+}
+
+loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
+				  const struct loam_zone *zone)
+{
+	loam_pfn_t total = 0;
+	if (zone->local == LOAM_FRAME_LOCALS) {
+		return 0;
+	}
+	for (unsigned i = 0; i < LOAM_MAX_CPUS; i++) {
+		const struct loam_frame_local *local =
+			&frames->cpus[i].locals[zone->local];
+		total += loam_frame_count_load(&local->count);
+		for (unsigned s = 0; s < LOAM_STASH_COUNT; s++) {
+			total += loam_frame_count_load(&local->stashes[s].count)
+				 << frame_stash_order(s);
+		}
+	}
+	return total;
+}
+
+void loam_frame_drain(struct loam_frames *frames)
+{
+	(void)loam_frame_local_drain(frames);
+}
+
+void loam_frame_drain_cpu(struct loam_frames *frames, unsigned cpu)
+{
+	if (cpu >= LOAM_MAX_CPUS) {
+		loam_misuse(LOAM_CALLER(), "drain of frames of CPU %u of %u",
+			    cpu, LOAM_MAX_CPUS);
+		return;
+	}
+	(void)cpu_drain(frames, &frames->cpus[cpu]);
+}
