@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* A window of kernel addresses that reads as zeros until pages become real. */
+#ifndef LOAM_ZERO_WINDOW_H
+#define LOAM_ZERO_WINDOW_H
+
+#include <loam/kspace.h>
+
+/*
+ * Part of the kspace floor. A large, sparsely used table (the slab floor's
+ * shadow) gets a window of addresses. All of its pages are mapped read-only to
+ * one frame of zeros; a page gets a frame of its own when it is first needed.
+ * So every address of the window can be read at any time, and memory is spent
+ * only where something is written. Pages that became real stay so.
+ * Fields: c constant after init, k under kspace->lock.
+ */
+struct loam_zero_window {
+	struct loam_kspace *kspace; /* c */
+	uintptr_t base;             /* c */
+	size_t size;                /* c: bytes, whole pages */
+	loam_pfn_t zero;            /* c: the frame that all pages share */
+	size_t real_pages;          /* k */
+};
+
+/*
+ * Maps the window, which must lie outside of kspace's own windows and be
+ * unmapped. -LOAM_EINVAL, or -LOAM_ENOMEM with nothing left mapped.
+ * Cost: O(pages) entries of page tables, and no other memory.
+ */
+int loam_zero_window_init(struct loam_zero_window *window,
+			  struct loam_kspace *kspace, uintptr_t base,
+			  size_t size);
+
+/*
+ * Makes the page that holds `address` private, writable and zero, unless it
+ * is already. window is a void pointer so that this can serve as a callback.
+ * -LOAM_EINVAL outside of the window, -LOAM_ENOMEM. Takes kspace->lock; does
+ * not sleep. Cost: O(levels).
+ */
+int loam_zero_window_back(void *window, void *address);
+
+/* 0, or -LOAM_EFAULT (logged): each page is shared and read-only, or real. */
+int loam_zero_window_check(struct loam_zero_window *window);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Zero windows: many pages, one frame of zeros, real frames where needed. */
+#include <loam/bits.h>
+#include <loam/zero_window.h>
+
+#define ZERO_BATCH 64u
+
+static loam_prot_t window_prot(const struct loam_zero_window *window,
+			       loam_prot_t prot)
+{
+	return window->kspace->pt->geometry->global != 0
+		       ? prot | LOAM_PROT_GLOBAL
+		       : prot;
+}
+
+static int window_map_zeros_locked(struct loam_zero_window *window)
+{
+	struct loam_pt *pt = window->kspace->pt;
+	loam_pfn_t zeros[ZERO_BATCH];
+	for (unsigned i = 0; i < ZERO_BATCH; i++) {
+		zeros[i] = window->zero;
+	}
+	size_t pages = window->size >> LOAM_PAGE_SHIFT;
+	size_t done = 0;
+	int error = 0;
+	while (done < pages && error == 0) {
+		size_t count = pages - done;
+		count = count > ZERO_BATCH ? ZERO_BATCH : count;
+		error = loam_pt_map_frames(
+			pt, window->base + (done << LOAM_PAGE_SHIFT), zeros,
+			count, window_prot(window, LOAM_PROT_READ));
+		done += error == 0 ? count : 0;
+	}
+	if (error != 0 && done != 0) {
+		loam_pt_unmap(pt, window->base, done << LOAM_PAGE_SHIFT);
+	}
+	return error;
+}
+
+int loam_zero_window_init(struct loam_zero_window *window,
+			  struct loam_kspace *kspace, uintptr_t base,
+			  size_t size)
+{
+	if (size == 0 || ((base | size) & LOAM_PAGE_MASK) != 0) {
+		return -LOAM_EINVAL;
+	}
+	loam_pfn_t zero = loam_frame_alloc(
+		kspace->frames, 0, LOAM_ZERO | LOAM_OWNED_BY(LOAM_OWNER_META));
+	if (zero == LOAM_PFN_NONE) {
+		return -LOAM_ENOMEM;
+	}
+	*window = (struct loam_zero_window){
+		.kspace = kspace,
+		.base = base,
+		.size = size,
+		.zero = zero,
+	};
+	loam_lock(&kspace->lock);
+	int error = window_map_zeros_locked(window);
+	loam_unlock(&kspace->lock);
+	if (error != 0) {
+		loam_frame_free(kspace->frames, zero, 0);
+	}
+	return error;
+}
+
+/* True if the page is still the shared one. */
+static bool window_is_zero_locked(const struct loam_zero_window *window,
+				  uintptr_t page)
+{
+	struct loam_pt_mapping mapping;
+	int error = loam_pt_query(window->kspace->pt, page, &mapping);
+	LOAM_VERIFY(error == 0);
+	return loam_phys_to_pfn(mapping.phys) == window->zero;
+}
+
+int loam_zero_window_back(void *window_pointer, void *address)
+{
+	struct loam_zero_window *window = window_pointer;
+	struct loam_kspace *kspace = window->kspace;
+	uintptr_t page = (uintptr_t)address & ~(uintptr_t)LOAM_PAGE_MASK;
+	if (page - window->base >= window->size) {
+		return -LOAM_EINVAL;
+	}
+	loam_lock(&kspace->lock);
+	bool zero = window_is_zero_locked(window, page);
+	loam_unlock(&kspace->lock);
+	if (!zero) {
+		return 0;
+	}
+	/* No lock is held while memory is looked for: look again after. */
+	loam_pfn_t pfn = loam_frame_alloc(
+		kspace->frames, 0,
+		LOAM_ZERO | LOAM_NOSLEEP | LOAM_OWNED_BY(LOAM_OWNER_META));
+	if (pfn == LOAM_PFN_NONE) {
+		return -LOAM_ENOMEM;
+	}
+	int error = 0;
+	loam_lock(&kspace->lock);
+	zero = window_is_zero_locked(window, page);
+	if (zero) {
+		error = loam_pt_remap_noflush(
+			kspace->pt, page, loam_pfn_to_phys(pfn),
+			window_prot(window, LOAM_PROT_READ | LOAM_PROT_WRITE));
+		window->real_pages += error == 0;
+	}
+	loam_unlock(&kspace->lock);
+	if (!zero || error != 0) {
+		loam_frame_free(kspace->frames, pfn, 0);
+		return error;
+	}
+	/* Other CPUs are asked, so no lock may be held. */
+	loam_pt_flush(kspace->pt, page, LOAM_PAGE_SIZE);
+	return 0;
+}
+
+static int window_check_locked(const struct loam_zero_window *window)
+{
+	size_t real = 0;
+	for (size_t at = 0; at < window->size; at += LOAM_PAGE_SIZE) {
+		struct loam_pt_mapping mapping;
+		LOAM_CHECK(loam_pt_query(window->kspace->pt, window->base + at,
+					 &mapping) == 0);
+		bool writable = (mapping.prot & LOAM_PROT_WRITE) != 0;
+		bool shared = loam_phys_to_pfn(mapping.phys) == window->zero;
+		LOAM_CHECK(writable != shared);
+		LOAM_CHECK((mapping.prot & LOAM_PROT_USER) == 0);
+		real += !shared;
+	}
+	LOAM_CHECK(real == window->real_pages);
+	return 0;
+}
+
+int loam_zero_window_check(struct loam_zero_window *window)
+{
+	loam_lock(&window->kspace->lock);
+	int error = window_check_locked(window);
+	loam_unlock(&window->kspace->lock);
+	return error;
+}
