@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* The slabs of one cache: growing, taking and putting objects, giving back. */
+#include "slab_int.h"
+
+/* -------- which list a slab is on follows from its free count -------- */
+
+static struct loam_list *slab_list_for(struct loam_cache *cache,
+				       const struct loam_slab *slab)
+{
+	if (slab->free == 0) {
+		return &cache->full_slabs;
+	}
+	return slab->free == slab->objects ? &cache->empty_slabs
+					   : &cache->partial_slabs;
+}
+
+/* Moves the slab after its free count changed from `before`. */
+static void slab_relist(struct loam_cache *cache, struct loam_slab *slab,
+			unsigned before)
+{
+	bool was_empty = before == slab->objects;
+	bool is_empty = slab->free == slab->objects;
+	bool was_full = before == 0;
+	bool is_full = slab->free == 0;
+	if (was_empty == is_empty && was_full == is_full) {
+		return;
+	}
+	cache->empty_slab_count += (uint32_t)is_empty - (uint32_t)was_empty;
+	loam_list_remove(&slab->link);
+	loam_list_insert(slab_list_for(cache, slab), &slab->link);
+}
+
+/* -------- growing and giving back -------- */
+
+static void slab_init_objects(struct loam_cache *cache, struct loam_slab *slab)
+{
+	loam_bitmap_set_range(slab->free_map, 0, slab->objects);
+	for (unsigned i = 0; i < slab->objects; i++) {
+		void *object = slab_object(cache, slab, i);
+		if (cache->construct != NULL) {
+			cache->construct(object);
+		}
+		if ((cache->flags & LOAM_CACHE_DEBUG) != 0) {
+			loam_slab_debug_new(cache, object);
+		}
+	}
+}
+
+/* Frames for a slab: of the preferred order, else as few as will do. */
+static loam_pfn_t slab_alloc_frames(struct loam_cache *cache,
+				    loam_flags_t flags, unsigned *order)
+{
+	loam_flags_t want =
+		(flags & LOAM_NOSLEEP) | LOAM_OWNED_BY(LOAM_OWNER_SLAB);
+	if ((cache->flags & LOAM_CACHE_DMA) != 0) {
+		want |= LOAM_DMA;
+	}
+	struct loam_frames *frames = cache->slabs->frames;
+	*order = cache->order;
+	if (cache->order == cache->order_min) {
+		return loam_frame_alloc(frames, *order, want);
+	}
+	/* The larger order is a wish: not worth a reclaim. */
+	loam_pfn_t pfn = loam_frame_alloc(frames, *order, want | LOAM_NOSLEEP);
+	if (pfn == LOAM_PFN_NONE) {
+		*order = cache->order_min;
+		pfn = loam_frame_alloc(frames, *order, want);
+	}
+	return pfn;
+}
+
+/* Makes the shadow of the slab's memory real. */
+static int slab_back_shadow(struct loam_slabs *slabs, loam_pfn_t pfn,
+			    unsigned order)
+{
+	struct loam_slab_shadow *backing = &slabs->backing;
+	loam_phys_t first = loam_pfn_to_phys(pfn);
+	loam_phys_t last = first + ((loam_phys_t)LOAM_PAGE_SIZE << order) - 1;
+	if (last >= backing->covered) {
+		return -LOAM_ENOMEM;
+	}
+	uintptr_t page = (uintptr_t)&backing->bytes[first >> LOAM_SHADOW_SHIFT];
+	uintptr_t end = (uintptr_t)&backing->bytes[last >> LOAM_SHADOW_SHIFT];
+	int error = 0;
+	page &= ~(uintptr_t)LOAM_PAGE_MASK;
+	for (; backing->back != NULL && page <= end && error == 0;
+	     page += LOAM_PAGE_SIZE) {
+		error = backing->back(backing->ctx, (void *)page);
+	}
+	return error;
+}
+
+int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
+{
+	struct loam_slabs *slabs = cache->slabs;
+	unsigned order;
+	loam_pfn_t pfn = slab_alloc_frames(cache, flags, &order);
+	if (pfn == LOAM_PFN_NONE) {
+		return -LOAM_ENOMEM;
+	}
+	unsigned objects = cache->objects;
+	if (order != cache->order) {
+		objects = (unsigned)((LOAM_PAGE_SIZE << order) / cache->stride);
+	}
+	struct loam_slab *slab = NULL;
+	if (slab_back_shadow(slabs, pfn, order) == 0) {
+		slab = loam_slab_meta_alloc(
+			slabs, slab_descriptor_bytes(objects), flags);
+	}
+	if (slab == NULL) {
+		loam_frame_free(slabs->frames, pfn, order);
+		return -LOAM_ENOMEM;
+	}
+	slab->base = (uintptr_t)loam_host_phys_to_virt(loam_pfn_to_phys(pfn));
+	slab->stride = cache->stride;
+	slab->cache_index = cache->index;
+	slab->objects = (uint16_t)objects;
+	slab->free = (uint16_t)objects;
+	slab->order = (uint8_t)order;
+	slab->magic = LOAM_SLAB_MAGIC;
+	slab->pfn = pfn;
+	slab_init_objects(cache, slab);
+	uint32_t ref =
+		(uint32_t)(((uintptr_t)slab - slabs->direct) / LOAM_SLAB_UNIT);
+	loam_frame_set_tags(slabs->frames, pfn, order, LOAM_TAG_SLAB | ref);
+
+	loam_lock(&cache->lock);
+	loam_list_insert(&cache->empty_slabs, &slab->link);
+	cache->slab_count++;
+	cache->empty_slab_count++;
+	loam_unlock(&cache->lock);
+	return 0;
+}
+
+size_t loam_slab_release(struct loam_cache *cache, struct loam_list *surplus)
+{
+	struct loam_slabs *slabs = cache->slabs;
+	size_t frames = 0;
+	while (!loam_list_empty(surplus)) {
+		struct loam_slab *slab =
+			LOAM_CONTAINER(surplus->next, struct loam_slab, link);
+		loam_list_remove(&slab->link);
+		loam_frame_set_tags(slabs->frames, slab->pfn, slab->order, 0);
+		loam_frame_free(slabs->frames, slab->pfn, slab->order);
+		frames += (size_t)1 << slab->order;
+		slab->magic = 0;
+		loam_slab_meta_free(slabs, slab,
+				    slab_descriptor_bytes(slab->objects));
+	}
+	return frames;
+}
+
+/* Takes an empty slab away from the cache. */
+static void slab_detach_locked(struct loam_cache *cache, struct loam_slab *slab,
+			       struct loam_list *surplus)
+{
+	if (slab->active != 0) {
+		struct loam_slab_cpu *cpu =
+			&cache->slabs->cpu[slab->active - 1u];
+		cpu->cold[cache->index].active = NULL;
+		slab->active = 0;
+	}
+	loam_list_remove(&slab->link);
+	loam_list_insert(surplus, &slab->link);
+	cache->slab_count--;
+	cache->empty_slab_count--;
+}
+
+void loam_slab_collect_empty_locked(struct loam_cache *cache,
+				    struct loam_list *surplus)
+{
+	LOAM_ASSERT(loam_lock_held(&cache->lock));
+	while (!loam_list_empty(&cache->empty_slabs)) {
+		slab_detach_locked(cache,
+				   LOAM_CONTAINER(cache->empty_slabs.next,
+						  struct loam_slab, link),
+				   surplus);
+	}
+}
+
+/* -------- taking and putting -------- */
+
+/* A slab no other CPU refills from: CPUs then do not share cache lines. */
+static struct loam_slab *slab_pick_unowned(struct loam_list *list)
+{
+	struct loam_list *link;
+	LOAM_LIST_EACH(link, list)
+	{
+		struct loam_slab *slab =
+			LOAM_CONTAINER(link, struct loam_slab, link);
+		if (slab->active == 0) {
+			return slab;
+		}
+	}
+	return NULL;
+}
+
+static struct loam_slab *slab_pick_any(struct loam_cache *cache)
+{
+	struct loam_list *list = &cache->partial_slabs;
+	if (loam_list_empty(list)) {
+		list = &cache->empty_slabs;
+	}
+	return loam_list_empty(list)
+		       ? NULL
+		       : LOAM_CONTAINER(list->next, struct loam_slab, link);
+}
+
+/* The slab to refill `cpu` from; it becomes that CPU's active slab. */
+static struct loam_slab *slab_pick_for(struct loam_cache *cache, unsigned cpu)
+{
+	struct loam_cache_cpu *cold =
+		&cache->slabs->cpu[cpu].cold[cache->index];
+	struct loam_slab *slab = cold->active;
+	if (slab != NULL && slab->free != 0) {
+		return slab;
+	}
+	if (slab != NULL) {
+		slab->active = 0;
+	}
+	slab = slab_pick_unowned(&cache->partial_slabs);
+	if (slab == NULL) {
+		slab = slab_pick_unowned(&cache->empty_slabs);
+	}
+	cold->active = slab;
+	if (slab != NULL) {
+		slab->active = (uint8_t)(cpu + 1);
+	}
+	return slab;
+}
+
+/* Moves up to `wanted` objects of one slab, in address order. */
+static unsigned slab_take_from(struct loam_cache *cache, struct loam_slab *slab,
+			       void **slots, unsigned wanted)
+{
+	unsigned before = slab->free;
+	unsigned taken = 0;
+	size_t index = 0;
+	while (taken < wanted && slab->free != 0) {
+		index = loam_bitmap_find(slab->free_map, slab->objects, index);
+		LOAM_VERIFY(index < slab->objects);
+		loam_bitmap_clear(slab->free_map, index);
+		slots[taken++] = slab_object(cache, slab, (unsigned)index);
+		slab->free--;
+	}
+	slab_relist(cache, slab, before);
+	return taken;
+}
+
+unsigned loam_slab_take_locked(struct loam_cache *cache, unsigned cpu,
+			       void **slots, unsigned wanted)
+{
+	LOAM_ASSERT(loam_lock_held(&cache->lock));
+	unsigned taken = 0;
+	while (taken < wanted) {
+		struct loam_slab *slab = cpu < LOAM_MAX_CPUS
+						 ? slab_pick_for(cache, cpu)
+						 : slab_pick_any(cache);
+		if (slab == NULL) {
+			break;
+		}
+		taken += slab_take_from(cache, slab, slots + taken,
+					wanted - taken);
+	}
+	/* A magazine is a stack: the lowest address goes on top. */
+	for (unsigned i = 0; i < taken / 2; i++) {
+		void *object = slots[i];
+		slots[i] = slots[taken - 1 - i];
+		slots[taken - 1 - i] = object;
+	}
+	return taken;
+}
+
+void loam_slab_put_locked(struct loam_cache *cache, void *object,
+			  struct loam_list *surplus)
+{
+	LOAM_ASSERT(loam_lock_held(&cache->lock));
+	struct loam_slab *slab = loam_slab_of(cache->slabs, object);
+	LOAM_VERIFY(slab != NULL && slab->magic == LOAM_SLAB_MAGIC);
+	unsigned index = slab_index(slab, object);
+	LOAM_VERIFY(index < slab->objects &&
+		    !loam_bitmap_test(slab->free_map, index));
+	unsigned before = slab->free;
+	loam_bitmap_set(slab->free_map, index);
+	slab->free++;
+	slab_relist(cache, slab, before);
+	size_t empty_bytes = (size_t)cache->empty_slab_count
+			     << (LOAM_PAGE_SHIFT + cache->order);
+	if (slab->free == slab->objects && cache->empty_slab_count > 1 &&
+	    empty_bytes > SLAB_KEEP_BYTES) {
+		slab_detach_locked(cache, slab, surplus);
+	}
+}
