@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* Bring-up: wires the floors together in the order of seed 004. */
+#ifndef LOAM_BOOT_H
+#define LOAM_BOOT_H
+
+#include <loam/kmalloc.h>
+#include <loam/zero_window.h>
+
+#define LOAM_BOOT_MAX_RESERVED 64u
+#define LOAM_BOOT_CMDLINE 512u
+#define LOAM_BOOT_REGIONS 96u
+
+/*
+ * The steps of seed 004, as they are numbered on the console. The machine has
+ * done the first two when it calls loam_boot().
+ */
+enum loam_boot_step {
+	LOAM_BOOT_TEMPORARY = 1,
+	LOAM_BOOT_HIGHER_HALF,
+	LOAM_BOOT_MAP,
+	LOAM_BOOT_MEMBLOCK,
+	LOAM_BOOT_BUDDY,
+	LOAM_BOOT_PERMANENT,
+	LOAM_BOOT_KMALLOC,
+	LOAM_BOOT_ALLOCATE,
+	LOAM_BOOT_STEPS = LOAM_BOOT_ALLOCATE,
+};
+
+/* Loader data that must survive until the floors are up. */
+struct loam_boot_range {
+	loam_phys_t base;
+	loam_phys_t size;
+	uint32_t owner; /* enum loam_reservation */
+	char name[32];  /* of a module: its command line, cut */
+};
+
+/*
+ * What any boot path delivers, copied into the kernel's own memory before
+ * anything of the loader's can be overwritten (X.2).
+ */
+struct loam_boot_info {
+	const char *path;   /* "bios", "multiboot", "emulated" */
+	const char *source; /* "E820", "E801", "88h", "Multiboot map" */
+	char loader[64];
+	char cmdline[LOAM_BOOT_CMDLINE];
+	uint32_t entry_count; /* raw firmware entries, for printing */
+	uint32_t entry_capacity;
+	struct loam_memmap_entry *entries;
+	uint32_t reserved_count;
+	struct loam_boot_range reserved[LOAM_BOOT_MAX_RESERVED];
+};
+
+/* Which virtual and physical ranges the machine's kernel uses. */
+struct loam_boot_layout {
+	uintptr_t direct_base; /* virtual address of physical 0 */
+	size_t direct_size;    /* most that may be directly mapped */
+	loam_phys_t dma_end;   /* 16 MiB */
+	loam_phys_t reach_end; /* physical addresses the MMU reaches */
+	struct loam_kspace_config kspace;
+	/* of the slab floor's shadow: at least direct_size / 16 */
+	uintptr_t shadow_base;
+	size_t shadow_size;
+	/* windows whose page tables must exist early: heaps (0: none) */
+	uintptr_t heap_base;
+	size_t heap_size;
+};
+
+/* A part of the kernel image with its own protection. */
+struct loam_boot_segment {
+	const char *name;
+	uintptr_t virt;
+	size_t size; /* 0 with prot 0: an unmapped guard page at virt */
+	loam_prot_t prot;
+	uint32_t owner; /* enum loam_reservation */
+};
+
+/* The machine under bring-up: what it is made of and how it is told. */
+struct loam_boot_machine {
+	const struct loam_boot_layout *layout;
+	const struct loam_pt_geometry *geometry;
+	const struct loam_tlb_ops *tlb;
+	enum loam_tlb_policy tlb_policy;
+	uintptr_t bias;      /* of the page tables: 0 but under emulation */
+	uint32_t slab_flags; /* LOAM_CACHE_*: debugging of all caches */
+	const struct loam_boot_segment *segments;
+	unsigned segment_count;
+	/*
+	 * Physical memory below this may be touched through the direct map
+	 * before the permanent page tables are there: all that bring-up
+	 * itself allocates lies below it.
+	 */
+	loam_phys_t early_end;
+	/* Loads the permanent root table. */
+	void (*switch_root)(void *ctx, loam_phys_t root);
+	/* Called as each step of seed 004 is done: number, what it did. */
+	void (*step)(void *ctx, unsigned number, const char *text);
+	/* Instructions or ticks so far, for the cost table; may be NULL. */
+	uint64_t (*clock)(void *ctx);
+	void *ctx;
+};
+
+/* The one kernel: every floor's instance. */
+struct loam_kernel {
+	struct loam_boot_info info;
+	struct loam_memmap memmap;
+	struct loam_memblock memblock;
+	struct loam_frames frames;
+	struct loam_pt pt;
+	struct loam_kspace kspace;
+	struct loam_zero_window shadow;
+	struct loam_slabs slabs;
+	struct loam_kmalloc kmalloc;
+	struct loam_boot_layout layout; /* windows cut to the memory there is */
+	struct loam_memblock_region regions[LOAM_BOOT_REGIONS];
+	/* What bring-up cost. */
+	uint64_t metadata_bytes;
+	uint64_t unreachable_bytes;               /* usable, beyond reach_end */
+	uint64_t step_clock[LOAM_BOOT_STEPS + 1]; /* when each was done */
+	bool up;
+};
+
+/*
+ * Steps 3 to 8 of seed 004 over info: parses and normalises the map, memblock
+ * with every reservation, frames, permanent page tables, kspace, slabs,
+ * kmalloc, first allocation. ranges is storage for the normalised map; it is
+ * copied to permanent memory on the way.
+ * On failure returns a negative errno with a sentence in *why; nothing needs
+ * undoing since the machine cannot go on.
+ * Cost: O(entries log entries + directly mapped pages / large page).
+ */
+int loam_boot(struct loam_kernel *kernel,
+	      const struct loam_boot_machine *machine,
+	      struct loam_mem_range *ranges, uint32_t range_capacity,
+	      const char **why);
+
+/*
+ * Frees what only bring-up needed: init segments, which become plain writable
+ * memory, and boot info. Returns the frames freed. Call it once, from memory
+ * that is not being freed.
+ */
+size_t loam_boot_reclaim(struct loam_kernel *kernel);
+
+/* Every floor's check(), lowest first; the first error. */
+int loam_boot_check(struct loam_kernel *kernel);
+
+#endif

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MIT */
+/* Bring-up of emulated machines, from the firmware's map to kmalloc. */
+#include <unistd.h>
+
+#include "boot_machine.h"
+
+static void check(void)
+{
+	if (loam_boot_check(&kernel) != 0) {
+		fprintf(stderr, "%s", hosted_log_text());
+		test_fail(__FILE__, __LINE__, "every floor is sound");
+	}
+}
+
+/* kmalloc of all kinds works and gives everything back. */
+static void exercise(void)
+{
+	static const size_t sizes[] = {
+		1, 100, 4096, 8192, 20000, 65536, 200000
+	};
+	unsigned char *block[LOAM_ARRAY_SIZE(sizes)];
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(sizes); i++) {
+		block[i] = loam_kmalloc(&kernel.kmalloc, sizes[i], 0);
+		EXPECT(block[i] != NULL);
+		memset(block[i], (int)i + 1, sizes[i]);
+	}
+	check();
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(sizes); i++) {
+		EXPECT_EQ(block[i][0], i + 1);
+		EXPECT_EQ(block[i][sizes[i] - 1], i + 1);
+		loam_kfree(&kernel.kmalloc, block[i]);
+	}
+	struct loam_kmalloc_stats stats;
+	loam_kmalloc_stats(&kernel.kmalloc, &stats);
+	EXPECT_EQ(stats.slab_bytes + stats.large_bytes, 0);
+	check();
+}
+
+TEST(sizes, "S4.31 S4.1 machines of 5 to 5000 MiB come up in eight steps")
+{
+	static const unsigned mib[] = { 5,   8,   12,   16,   64,
+					128, 512, 3000, 3584, 5000 };
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(mib); i++) {
+		boot_pc(mib[i]);
+		exercise();
+		/* Frames and what describes them: 0.6 % of memory. */
+		uint64_t bytes = (uint64_t)mib[i] << 20;
+		EXPECT(kernel.metadata_bytes * 1000 <= bytes * 6);
+	}
+	EXPECT(kernel.unreachable_bytes == ((uint64_t)5000 << 20) - 0xC0000000);
+}
+
+TEST(no_pse, "S4.31 a CPU without 4 MiB pages comes up too")
+{
+	boot_prepare(LOAM_MIB(128), &loam_pt_i386);
+	boot_machine.tlb = &emu_tlb_ops_386;
+	boot_pc_map(LOAM_MIB(128));
+	EXPECT_EQ(boot_now(), 0);
+	exercise();
+}
+
+TEST(too_small, "S4.27 too little memory is a sentence, never a fault")
+{
+	unsigned came_up = 0;
+	unsigned gave_up = 0;
+	for (unsigned kib = 4; kib < 5 * 1024; kib += kib < 256 ? 4 : 64) {
+		boot_prepare(LOAM_MIB(8), &loam_pt_i386_pse);
+		boot_entry(0, LOAM_KIB(kib), LOAM_MEM_USABLE);
+		if (boot_now() == 0) {
+			check();
+			came_up++;
+		} else {
+			EXPECT(boot_why != NULL && strlen(boot_why) > 10);
+			gave_up++;
+		}
+	}
+	fprintf(stderr, "# %u came up, %u gave up\n", came_up, gave_up);
+	EXPECT(came_up > 70 && gave_up > 10);
+}
+
+TEST(no_map, "S4.5 no map, and a map without memory, end with a sentence")
+{
+	boot_prepare(LOAM_MIB(8), &loam_pt_i386_pse);
+	EXPECT_EQ(boot_now(), -LOAM_ENOMEM);
+	EXPECT(strstr(boot_why, "no memory map") != NULL);
+	boot_entry(0, LOAM_MIB(8), LOAM_MEM_RESERVED);
+	EXPECT_EQ(boot_now(), -LOAM_ENOMEM);
+	EXPECT(strstr(boot_why, "no usable memory") != NULL);
+}
+
+TEST(nth_frame, "failing each frame of bring-up gives an error, no panic")
+{
+	for (unsigned nth = 1;; nth++) {
+		boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
+		boot_pc_map(LOAM_MIB(64));
+		boot_fail_frame = nth;
+		int error = boot_now();
+		uint64_t counted = loam_frame_fail_nth(&kernel.frames, 0);
+		if (error != 0) {
+			EXPECT_EQ(error, -LOAM_ENOMEM);
+			EXPECT(strstr(boot_why, "too little memory") != NULL);
+			EXPECT_EQ(loam_frame_check(&kernel.frames), 0);
+		}
+		if (counted < nth) {
+			EXPECT_EQ(error, 0);
+			EXPECT(nth > 20);
+			break;
+		}
+	}
+}
+
+/* -------- the permanent page tables -------- */
+
+static char *direct(uint64_t phys)
+{
+	return (char *)boot_virt(0xC0000000u + phys);
+}
+
+TEST(plan, "S4.19 what is mapped is memory, each segment by its protection")
+{
+	boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
+	boot_entry(0, 0xa0000, LOAM_MEM_USABLE);
+	boot_entry(0x100000, 0x1f00000, LOAM_MEM_USABLE);
+	boot_entry(0x2000000, 0x1000, LOAM_MEM_ACPI_DATA);
+	boot_entry(0x2100000, 0x1000, LOAM_MEM_RESERVED);
+	boot_entry(0x2200800, 0x100000, LOAM_MEM_ACPI_NVS);
+	EXPECT_EQ(boot_now(), 0);
+	struct loam_pt_mapping mapping;
+	static const struct {
+		uint32_t phys;
+		loam_prot_t prot; /* 0: not mapped */
+	} plan[] = {
+		{ 0, LOAM_PROT_WRITE },
+		{ 0xb8000, LOAM_PROT_WRITE },
+		{ 0x100000, LOAM_PROT_READ },
+		{ 0x108000, LOAM_PROT_READ },
+		{ 0x10a000, LOAM_PROT_WRITE },
+		{ 0x10f000, 0 },
+		{ 0x110000, LOAM_PROT_WRITE },
+		{ 0x1fff000, LOAM_PROT_WRITE },
+		{ 0x2000000, LOAM_PROT_WRITE },
+		{ 0x2001000, 0 },
+		{ 0x2100000, 0 },
+		{ 0x2200000, LOAM_PROT_WRITE },
+		{ 0x2300000, LOAM_PROT_WRITE },
+		{ 0x2301000, 0 },
+		{ 0x3000000, 0 },
+	};
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(plan); i++) {
+		int error = loam_pt_query(
+			&kernel.pt, (uintptr_t)direct(plan[i].phys), &mapping);
+		EXPECT_EQ(error == 0, plan[i].prot != 0);
+		if (error == 0) {
+			EXPECT_EQ(mapping.phys, plan[i].phys);
+			EXPECT_EQ(mapping.prot & LOAM_PROT_WRITE,
+				  plan[i].prot & LOAM_PROT_WRITE);
+			EXPECT_EQ(mapping.prot & LOAM_PROT_USER, 0);
+		}
+	}
+	/* Large pages where 4 MiB are alike. */
+	EXPECT_EQ(loam_pt_query(&kernel.pt, (uintptr_t)direct(LOAM_MIB(8)),
+				&mapping),
+		  0);
+	EXPECT_EQ(mapping.page_size, LOAM_MIB(4));
+}
+
+TEST(windows, "S0.10 tables of every window are there before it is used")
+{
+	boot_pc(64);
+	size_t tables = loam_pt_count_tables(&kernel.pt);
+	const struct loam_boot_layout *layout = &kernel.layout;
+	EXPECT_EQ(loam_pt_tables_needed(&kernel.pt, layout->kspace.window_base,
+					layout->kspace.window_size),
+		  0);
+	EXPECT_EQ(loam_pt_tables_needed(&kernel.pt, layout->heap_base,
+					layout->heap_size),
+		  0);
+	void *block = loam_kspace_vmalloc(&kernel.kspace, LOAM_MIB(20), 0, 0);
+	EXPECT(block != NULL);
+	EXPECT_EQ(loam_pt_count_tables(&kernel.pt), tables);
+	loam_kspace_vfree(&kernel.kspace, block);
+	check();
+}
+
+static int no_user(void *arg, uintptr_t virt, size_t size, loam_phys_t phys,
+		   loam_prot_t prot, size_t page_size)
+{
+	(void)arg;
+	(void)virt;
+	(void)size;
+	(void)phys;
+	(void)page_size;
+	return (prot & LOAM_PROT_USER) != 0;
+}
+
+TEST(supervisor, "S4.30 no mapping of the kernel's is the user's")
+{
+	boot_pc(64);
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, boot_virt(0xC0000000u),
+				boot_virt(0xFFFFFFFFu), no_user, NULL),
+		  0);
+}
+
+/* -------- reservations and reclaim -------- */
+
+TEST(reserved, "X.2 X.4 loader data is kept until it is given back")
+{
+	boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
+	boot_pc_map(LOAM_MIB(64));
+	struct loam_boot_range *range = kernel.info.reserved;
+	/* Boot info in the image's last frame and past it; two modules. */
+	range[0] = (struct loam_boot_range){ 0x133f00, 0x1200,
+					     LOAM_RESERVED_BOOT_INFO, "info" };
+	range[1] = (struct loam_boot_range){ 0x200000, 0x2345,
+					     LOAM_RESERVED_MODULE, "one" };
+	range[2] = (struct loam_boot_range){ 0x202345, 0x1000,
+					     LOAM_RESERVED_MODULE, "two" };
+	kernel.info.reserved_count = 3;
+	EXPECT_EQ(boot_now(), 0);
+	struct loam_memblock *memblock = &kernel.memblock;
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x133000),
+		  LOAM_RESERVED_KERNEL_INIT);
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x134000),
+		  LOAM_RESERVED_BOOT_INFO);
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x203000),
+		  LOAM_RESERVED_MODULE);
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x204000), LOAM_RESERVED_NONE);
+	/* The frame behind the guard page is nobody's: it is not mapped. */
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x10f000),
+		  LOAM_RESERVED_KERNEL_DATA);
+	struct loam_frame_info info;
+	EXPECT_EQ(loam_frame_info(&kernel.frames, 0x202, &info), -LOAM_ENOENT);
+	uint64_t before = loam_frame_free_count(&kernel.frames);
+	size_t freed = loam_boot_reclaim(&kernel);
+	EXPECT_EQ(freed, 0x20 + 2);
+	EXPECT_EQ(loam_frame_free_count(&kernel.frames), before + freed);
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x134000), LOAM_RESERVED_NONE);
+	EXPECT_EQ(loam_memblock_owner(memblock, 0x200000),
+		  LOAM_RESERVED_MODULE);
+	EXPECT_EQ(loam_boot_reclaim(&kernel), 0);
+	exercise();
+}
+
+TEST(bad_range, "X.4 loader data that wraps or has no owner is an error")
+{
+	boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
+	boot_pc_map(LOAM_MIB(64));
+	kernel.info.reserved[0] =
+		(struct loam_boot_range){ UINT64_MAX - 5, 100,
+					  LOAM_RESERVED_MODULE, "wraps" };
+	kernel.info.reserved_count = 1;
+	EXPECT(boot_now() != 0);
+	EXPECT(boot_why != NULL);
+}
+
+/* -------- kmalloc above a real address space -------- */
+
+TEST(large, "S4.21 S4.27 large blocks: failing each frame rolls back")
+{
+	static const size_t sizes[] = { 20000, 65536, 600000 };
+	boot_pc(64);
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(sizes); i++) {
+		for (unsigned nth = 1;; nth++) {
+			loam_frame_drain(&kernel.frames);
+			uint64_t before = loam_frame_free_count(&kernel.frames);
+			loam_frame_fail_nth(&kernel.frames, nth);
+			void *block = loam_kmalloc(&kernel.kmalloc, sizes[i],
+						   LOAM_NOSLEEP);
+			uint64_t counted =
+				loam_frame_fail_nth(&kernel.frames, 0);
+			if (block == NULL) {
+				EXPECT_EQ(loam_frame_free_count(&kernel.frames),
+					  before);
+			}
+			loam_kfree(&kernel.kmalloc, block);
+			check();
+			if (counted < nth) {
+				EXPECT(block != NULL);
+				break;
+			}
+		}
+	}
+}
+
+TEST(vmalloc_misuse, "misuse: bad frees of blocks in the vmalloc window")
+{
+	boot_pc(64);
+	/* Five pages fit no block of the buddy within a quarter. */
+	char *block = loam_kmalloc(&kernel.kmalloc, 5 * 4096, 0);
+	EXPECT((uintptr_t)block >= boot_virt(0xE0000000u));
+	EXPECT_EQ(loam_ksize(&kernel.kmalloc, block), 5 * 4096);
+	hosted_log_clear();
+	loam_kfree(&kernel.kmalloc, block + 4096);
+	EXPECT_LOG("wild free of");
+	EXPECT_LOG("called from");
+	EXPECT_EQ(loam_ksize(&kernel.kmalloc, block), 5 * 4096);
+	loam_kfree(&kernel.kmalloc, block);
+	hosted_log_clear();
+	loam_kfree(&kernel.kmalloc, block);
+	EXPECT_LOG("wild free of");
+	EXPECT(EMU_FAULTS(*(volatile char *)block));
+	check();
+}
+
+TEST(high, "S4.31 memory above the direct map is used for large blocks")
+{
+	boot_pc(512);
+	struct loam_zone_stats stats;
+	loam_frame_zone_stats(&kernel.frames, LOAM_ZONE_HIGH, &stats);
+	EXPECT(stats.managed > 60000);
+	static void *block[700];
+	unsigned count = 0;
+	/* More than the 256 MiB that are directly mapped. */
+	while (count < 500) {
+		block[count] = loam_kzalloc(&kernel.kmalloc, 700 * 1024, 0);
+		if (block[count] == NULL) {
+			break;
+		}
+		memset(block[count], (int)count, 4096);
+		count++;
+	}
+	EXPECT(count > 400);
+	for (unsigned i = 0; i < count; i++) {
+		EXPECT_EQ(*(unsigned char *)block[i], i & 0xff);
+		loam_kfree(&kernel.kmalloc, block[i]);
+	}
+	check();
+}
+
+TEST(shadow, "S4.32 the shadow is real only where slabs are")
+{
+	boot_pc(256);
+	size_t real = kernel.shadow.real_pages;
+	EXPECT(real < 8);
+	static void *block[4096];
+	for (unsigned i = 0; i < 4096; i++) {
+		block[i] = loam_kmalloc(&kernel.kmalloc, 256, 0);
+	}
+	/* 1 MiB of objects: 16 pages of shadow and what was begun. */
+	EXPECT(kernel.shadow.real_pages - real <= 18);
+	for (unsigned i = 0; i < 4096; i++) {
+		loam_kfree(&kernel.kmalloc, block[i]);
+	}
+	/* Anywhere else it reads as zero and cannot be written. */
+	uint8_t *shadow = kernel.slabs.shadow;
+	EXPECT_EQ(shadow[LOAM_MIB(200) / 16], 0);
+	EXPECT(EMU_FAULTS(*(volatile uint8_t *)&shadow[LOAM_MIB(200) / 16] =
+				  1));
+	check();
+}
+
+TEST(pressure, "S4.32 slabs are shrunk when frames run out")
+{
+	boot_pc(8);
+	static void *block[16384];
+	unsigned count = 0;
+	while (count < 16384) {
+		block[count] = loam_kmalloc(&kernel.kmalloc, 512, 0);
+		if (block[count] == NULL) {
+			break;
+		}
+		count++;
+	}
+	EXPECT(count > 5000 && count < 16384);
+	while (count > 0) {
+		loam_kfree(&kernel.kmalloc, block[--count]);
+	}
+	/* Caches hold some of it; a large block needs most of it. */
+	loam_pfn_t pfn[512];
+	unsigned got = 0;
+	while (got < 512 && (pfn[got] = loam_frame_alloc(&kernel.frames, 0,
+							 0)) != LOAM_PFN_NONE) {
+		got++;
+	}
+	EXPECT(got > 400);
+	while (got > 0) {
+		loam_frame_free(&kernel.frames, pfn[--got], 0);
+	}
+	exercise();
+}
+
+/* -------- real machines -------- */
+
+/* Rows "base length type", hexadecimal; # begins a comment. */
+static uint64_t load_map(const char *path)
+{
+	char line[256];
+	uint64_t end = 0;
+	FILE *file = fopen(path, "r");
+	EXPECT(file != NULL);
+	while (fgets(line, sizeof(line), file) != NULL) {
+		unsigned long long base;
+		unsigned long long length;
+		unsigned type;
+		if (sscanf(line, "%llx %llx %u", &base, &length, &type) == 3 &&
+		    line[0] != '#') {
+			boot_entry(base, length, type);
+			if (type == LOAM_MEM_USABLE && base + length > end) {
+				end = base + length;
+			}
+		}
+	}
+	fclose(file);
+	return end;
+}
+
+static void boot_real(const char *path)
+{
+	boot_prepare(LOAM_GIB(64), &loam_pt_i386_pse);
+	uint64_t end = load_map(path);
+	hosted_log_clear();
+	int error = boot_now();
+	if (error != 0) {
+		fprintf(stderr, "# %s: %s\n", path, boot_why);
+		/* Only a machine without 5 MiB may be too small. */
+		EXPECT(end < LOAM_MIB(5));
+		return;
+	}
+	exercise();
+	EXPECT(loam_boot_reclaim(&kernel) > 0);
+	check();
+}
+
+TEST(real, "S4.31 X.3 machines with real firmware maps come up to kmalloc")
+{
+	static const char *const names[] = {
+#include "memmap_names.h"
+	};
+	const char *shared = getenv("LOAM_MEMMAPS");
+	unsigned count = 0;
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(names); i++) {
+		char path[512];
+		snprintf(path, sizeof(path), "tests/data/memmaps/%s", names[i]);
+		if (access(path, R_OK) != 0) {
+			snprintf(path, sizeof(path), "%s/%s",
+				 shared ? shared : "../shared/memmaps",
+				 names[i]);
+		}
+		if (access(path, R_OK) == 0) {
+			boot_real(path);
+			count++;
+		}
+	}
+	fprintf(stderr, "# %u real maps\n", count);
+	EXPECT(count >= 6);
+}
