@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds out what this CPU has, from the 386 on. */
+
+#include <loam/mem.h>
+
+#include "cpu.h"
+
+struct cpu_features cpu_features;
+
+/* True if software can change this bit of EFLAGS. */
+static bool cpu_flag_toggles(uint32_t flag)
+{
+	uint32_t before = cpu_read_eflags();
+	cpu_write_eflags(before ^ flag);
+	uint32_t after = cpu_read_eflags();
+	cpu_write_eflags(before);
+	return ((before ^ after) & flag) != 0;
+}
+
+void cpu_detect(void)
+{
+	uint32_t id[4];
+
+	cpu_features.invlpg = cpu_flag_toggles(CPU_EFLAGS_AC);
+	cpu_features.cpuid = cpu_flag_toggles(CPU_EFLAGS_ID);
+	if (!cpu_features.cpuid) {
+		return;
+	}
+	cpu_cpuid(0, id);
+	memcpy(cpu_features.vendor, &id[1], 4);
+	memcpy(cpu_features.vendor + 4, &id[3], 4);
+	memcpy(cpu_features.vendor + 8, &id[2], 4);
+	cpu_cpuid(1, id);
+	cpu_features.pse = (id[3] & CPU_CPUID_PSE) != 0;
+	cpu_features.pge = (id[3] & CPU_CPUID_PGE) != 0;
+	cpu_features.tsc = (id[3] & CPU_CPUID_TSC) != 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* The i386's own instructions as inline functions, and what this CPU has. */
+#ifndef KERNEL_I386_CPU_H
+#define KERNEL_I386_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CPU_EFLAGS_IF 0x00000200u /* interrupts are let in */
+#define CPU_EFLAGS_AC 0x00040000u /* can be set from the 486 on */
+#define CPU_EFLAGS_ID 0x00200000u /* can be set where there is CPUID */
+
+#define CPU_CR0_WP 0x00010000u /* read-only holds for the kernel too */
+#define CPU_CR0_PG 0x80000000u
+#define CPU_CR4_PSE 0x00000010u
+#define CPU_CR4_PGE 0x00000080u
+
+/* Bits of EDX after CPUID with EAX = 1. */
+#define CPU_CPUID_PSE 0x00000008u
+#define CPU_CPUID_TSC 0x00000010u
+#define CPU_CPUID_PGE 0x00002000u
+
+/* What this CPU has. All false until cpu_detect(). */
+struct cpu_features {
+	char vendor[13]; /* "" without CPUID */
+	bool cpuid;
+	bool invlpg; /* every CPU but the 386 */
+	bool pse;    /* pages of 4 MiB */
+	bool pge;    /* global pages */
+	bool tsc;    /* a time-stamp counter */
+};
+extern struct cpu_features cpu_features;
+
+/* Fills cpu_features. Once, before anything reads them. */
+void cpu_detect(void);
+
+static inline uint32_t cpu_read_cr0(void)
+{
+	uint32_t value;
+	__asm__ volatile("mov %%cr0, %0" : "=r"(value));
+	return value;
+}
+
+static inline void cpu_write_cr0(uint32_t value)
+{
+	__asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
+}
+
+static inline uint32_t cpu_read_cr2(void)
+{
+	uint32_t value;
+	__asm__ volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+static inline uint32_t cpu_read_cr3(void)
+{
+	uint32_t value;
+	__asm__ volatile("mov %%cr3, %0" : "=r"(value));
+	return value;
+}
+
+static inline void cpu_write_cr3(uint32_t value)
+{
+	__asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
+/* CR4 exists only where CPUID does. */
+static inline uint32_t cpu_read_cr4(void)
+{
+	uint32_t value;
+	__asm__ volatile("mov %%cr4, %0" : "=r"(value));
+	return value;
+}
+
+static inline void cpu_write_cr4(uint32_t value)
+{
+	__asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+static inline void cpu_invlpg(uintptr_t virt)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(virt) : "memory");
+}
+
+static inline uint32_t cpu_read_eflags(void)
+{
+	uint32_t value;
+	__asm__ volatile("pushfl\n\tpopl %0" : "=r"(value) : : "memory");
+	return value;
+}
+
+static inline void cpu_write_eflags(uint32_t value)
+{
+	__asm__ volatile("pushl %0\n\tpopfl" : : "r"(value) : "memory", "cc");
+}
+
+static inline void cpu_cli(void)
+{
+	__asm__ volatile("cli" : : : "memory");
+}
+
+static inline void cpu_sti(void)
+{
+	__asm__ volatile("sti" : : : "memory");
+}
+
+static inline void cpu_hlt(void)
+{
+	__asm__ volatile("hlt" : : : "memory");
+}
+
+/*
+ * Sleeps until an interrupt has been taken, and keeps further ones out. No
+ * interrupt can slip in between: sti takes effect after the next instruction.
+ */
+static inline void cpu_wait_interrupt(void)
+{
+	__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
+}
+
+static inline void cpu_pause(void)
+{
+	__asm__ volatile("rep; nop" : : : "memory");
+}
+
+/* Only where cpu_features.tsc is set. */
+static inline uint64_t cpu_rdtsc(void)
+{
+	uint64_t ticks;
+	__asm__ volatile("rdtsc" : "=A"(ticks) : : "memory");
+	return ticks;
+}
+
+static inline void cpu_cpuid(uint32_t leaf, uint32_t out[4])
+{
+	__asm__ volatile("cpuid"
+			 : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]),
+			   "=d"(out[3])
+			 : "a"(leaf), "c"(0));
+}
+
+static inline void cpu_out8(uint16_t port, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+static inline uint8_t cpu_in8(uint16_t port)
+{
+	uint8_t value;
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	return value;
+}
+
+#endif

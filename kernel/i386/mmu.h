@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The i386 MMU under the page-table floor: flushing, the root register. */
+#ifndef KERNEL_I386_MMU_H
+#define KERNEL_I386_MMU_H
+
+#include <loam/pt.h>
+
+/* Flushes one page by invlpg, or everything by CR3 or CR4.PGE. */
+extern const struct loam_tlb_ops mmu_tlb_ops;
+
+/* For the 386, which has no invlpg. */
+extern const struct loam_tlb_ops mmu_tlb_ops_386;
+
+/* The geometry this CPU has: with 4 MiB pages or without. */
+const struct loam_pt_geometry *mmu_geometry(void);
+
+/* tlb=auto, invlpg or cr3; anything else is reported and taken as auto. */
+enum loam_tlb_policy mmu_policy(const char *cmdline);
+
+/* Loads the root table, lets global pages be global. */
+void mmu_switch_root(void *ctx, loam_phys_t root);
+
+#endif

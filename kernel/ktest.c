@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs the kernel's tests and prints what came of them, as TAP. */
+
+#include "ktest.h"
+
+#define KTEST_LOG_BYTES 4096u
+
+/* From kernel.ld. */
+extern const struct ktest kernel_tests_start[];
+extern const struct ktest kernel_tests_end[];
+
+enum ktest_end { KTEST_RUNNING, KTEST_FAILED, KTEST_SKIPPED };
+
+static struct {
+	struct trap_context context; /* where a test that ends goes */
+	unsigned long misuse_expected;
+	const char *skipped;
+	char log[KTEST_LOG_BYTES];
+} ktest;
+
+_Noreturn void ktest_fail(const char *file, int line, const char *text)
+{
+	kprintf("#   %s:%d: %s\n", file, line, text);
+	trap_jump(&ktest.context, KTEST_FAILED);
+}
+
+_Noreturn void ktest_skip(const char *why)
+{
+	ktest.skipped = why;
+	trap_jump(&ktest.context, KTEST_SKIPPED);
+}
+
+void ktest_expect_misuse(unsigned long count)
+{
+	ktest.misuse_expected += count;
+}
+
+uint64_t ktest_free_frames(void)
+{
+	loam_slab_shrink_all(&kernel.slabs);
+	return loam_frame_free_count(&kernel.frames) + kernel.shadow.real_pages;
+}
+
+static bool text_contains(const char *text, const char *word)
+{
+	size_t length = loam_strlen(word);
+
+	for (size_t left = loam_strlen(text); left >= length; left--) {
+		if (memcmp(text, word, length) == 0) {
+			return true;
+		}
+		text++;
+	}
+	return false;
+}
+
+bool ktest_log_contains(const char *text)
+{
+	return text_contains(ktest.log, text);
+}
+
+void ktest_log_clear(void)
+{
+	console_log_begin(ktest.log, sizeof(ktest.log));
+}
+
+uint32_t ktest_random(uint32_t *state)
+{
+	uint32_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	*state = x;
+	return x;
+}
+
+LOAM_NOINLINE void ktest_overflow_stack(void *arg)
+{
+	volatile char room[512];
+
+	room[0] = 1;
+	if (room[0] == 1) {
+		ktest_overflow_stack(arg);
+	}
+	/* Used after the call, so that the call does not become a jump. */
+	room[1] = room[0];
+}
+
+/* Runs one test to its end, whichever that is. */
+static enum ktest_end ktest_run_one(const struct ktest *test)
+{
+	int end = trap_save(&ktest.context);
+
+	if (end == 0) {
+		test->run();
+	}
+	return (enum ktest_end)end;
+}
+
+/* What must hold after every test, whatever it did. */
+static bool ktest_aftermath(unsigned long misuse_before)
+{
+	unsigned long reports = loam_misuse_count() - misuse_before;
+
+	if (reports != ktest.misuse_expected) {
+		kprintf("#   %lu reports of misuse, %lu were expected\n",
+			reports, ktest.misuse_expected);
+		return false;
+	}
+	if (loam_boot_check(&kernel) != 0) {
+		kprintf("#   a floor's check() failed\n");
+		return false;
+	}
+	return true;
+}
+
+/* True if it passed or was skipped. */
+static bool ktest_report(const struct ktest *test, unsigned number)
+{
+	unsigned long misuse_before = loam_misuse_count();
+
+	ktest.misuse_expected = 0;
+	ktest_log_clear();
+	enum ktest_end end = ktest_run_one(test);
+	console_log_end();
+	if (end == KTEST_SKIPPED) {
+		kprintf("ok %u - %s # SKIP %s\n", number, test->title,
+			ktest.skipped);
+		return true;
+	}
+	bool passed = end == KTEST_RUNNING && ktest_aftermath(misuse_before);
+	kprintf("%sok %u - %s\n", passed ? "" : "not ", number, test->title);
+	return passed;
+}
+
+int ktest_run(const char *word)
+{
+	const struct ktest *test;
+	unsigned planned = 0;
+	unsigned number = 0;
+	unsigned failed = 0;
+
+	for (test = kernel_tests_start; test < kernel_tests_end; test++) {
+		planned += text_contains(test->title, word);
+	}
+	kprintf("TAP version 13\n1..%u\n", planned);
+	for (test = kernel_tests_start; test < kernel_tests_end; test++) {
+		if (text_contains(test->title, word)) {
+			failed += !ktest_report(test, ++number);
+		}
+	}
+	kprintf("# %u tests, %u failed\n", planned, failed);
+	if (planned == 0) {
+		kprintf("# no test has \"%s\" in its title\n", word);
+	}
+	return planned > 0 && failed == 0 ? 0 : -LOAM_EFAULT;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* The reference kernel: brings memory up, shows it, and takes commands. */
+
+/*
+ * The order is seed 004's, and each step is printed as it is done:
+ *
+ *	[1] temporary page directory		i386/entry.asm
+ *	[2] kernel in the higher half		i386/entry.asm
+ *	[3] memory map parsed			loam_boot()
+ *	[4] memblock
+ *	[5] buddy: page frames
+ *	[6] permanent page directory
+ *	[7] kmalloc
+ *	[8] allocate
+ *
+ * Then what only bring-up needed is given back, and unless the command line has
+ * `quiet`, what there is now is printed. After that cmd="a; b" runs commands
+ * and turns the machine off, `interactive` starts a shell on the serial port,
+ * and without either the machine is turned off. Interrupts stay off but for
+ * input and tests.
+ */
+
+#include <loam/mem.h>
+
+#include "bootinfo.h"
+#include "cmdline.h"
+#include "console.h"
+#include "i386/cpu.h"
+#include "i386/layout.h"
+#include "i386/trap.h"
+#include "kernel.h"
+#include "machine.h"
+#include "report.h"
+#include "shell.h"
+
+#define MAIN_ENTRIES 2048u /* of the firmware's; more are dropped with a word */
+#define MAIN_RANGES 4096u  /* most that 2048 entries normalise to */
+
+struct loam_kernel kernel;
+
+static struct loam_boot_machine main_machine;
+
+/* Until the reclaim; loam_boot() moves both to permanent memory. */
+KERNEL_INIT_BSS static struct loam_memmap_entry main_entries[MAIN_ENTRIES];
+KERNEL_INIT_BSS static struct loam_mem_range main_ranges[MAIN_RANGES];
+
+/* Entered from entry.asm on the boot stack, which has no way back. */
+_Noreturn void kmain(uint32_t magic, uint32_t info_phys);
+
+KERNEL_INIT_TEXT static void main_begin(void)
+{
+	machine_direct_end = boot_early_end;
+	cpu_detect();
+	kernel.step_clock[2] = machine_clock(NULL);
+	console_init(machine_video());
+	kprintf("Loam, reference kernel for i386, on %s\n",
+		cpu_features.cpuid ? cpu_features.vendor
+				   : "a CPU without CPUID");
+	kprintf("[1] temporary page directory: first %u MiB, pages of %s\n",
+		(unsigned)(boot_early_end >> 20),
+		cpu_features.pse ? "4 MiB" : "4 KiB");
+	kprintf("[2] higher half: kernel at 0x%08zx, entry in C at 0x%08zx\n",
+		(size_t)(uintptr_t)image_start, (size_t)(uintptr_t)kmain);
+	trap_init();
+	irq_init();
+}
+
+_Noreturn KERNEL_INIT_TEXT static void main_give_up(const char *why)
+{
+	kprintf("cannot bring memory up: %s\n", why);
+	machine_exit(false);
+}
+
+KERNEL_INIT_TEXT static void main_bring_up(uint32_t magic, uint32_t info_phys)
+{
+	const char *why = "no reason given";
+
+	kernel.info.entries = main_entries;
+	kernel.info.entry_capacity = MAIN_ENTRIES;
+	if (bootinfo_read(&kernel.info, magic, info_phys, &why) != 0) {
+		main_give_up(why);
+	}
+	machine_describe(&main_machine, kernel.info.cmdline);
+	if (loam_boot(&kernel, &main_machine, main_ranges, MAIN_RANGES, &why) !=
+	    0) {
+		main_give_up(why);
+	}
+}
+
+static void main_report(void)
+{
+	report_firmware_map();
+	report_memory_map();
+	report_owners();
+	report_zones();
+	report_slabs();
+	report_ranges();
+	report_cost();
+}
+
+/* Blocks of several sizes: where each comes from, and back they go. */
+static bool main_demonstrate(void)
+{
+	static const size_t sizes[] = { 24,    100,    1000,    4096,
+					20000, 100000, 1000000, 3000000 };
+	void *blocks[LOAM_ARRAY_SIZE(sizes)];
+	char text[96];
+
+	loam_slab_shrink_all(&kernel.slabs);
+	uint64_t before = loam_frame_free_count(&kernel.frames);
+	size_t shadow = kernel.shadow.real_pages;
+	kprintf("\nkmalloc\n    asked   usable  address     where\n");
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(sizes); i++) {
+		blocks[i] = kmalloc(sizes[i]);
+		if (blocks[i] == NULL) {
+			kprintf("  %7zu  no memory\n", sizes[i]);
+			continue;
+		}
+		memset(blocks[i], 0x5A, sizes[i]);
+		kprintf("  %7zu  %7zu  0x%08zx  %s\n", sizes[i],
+			ksize(blocks[i]), (size_t)(uintptr_t)blocks[i],
+			report_describe(text, (uintptr_t)blocks[i]));
+	}
+	uint64_t during = loam_frame_free_count(&kernel.frames);
+	for (unsigned i = LOAM_ARRAY_SIZE(sizes); i > 0; i--) {
+		kfree(blocks[i - 1]);
+	}
+	loam_slab_shrink_all(&kernel.slabs);
+	kprintf("free frames: %llu before, %llu meanwhile, %llu after; %zu "
+		"more "
+		"for the shadow\n",
+		(unsigned long long)before, (unsigned long long)during,
+		(unsigned long long)loam_frame_free_count(&kernel.frames),
+		kernel.shadow.real_pages - shadow);
+	int error = loam_boot_check(&kernel);
+	kprintf("check: %s\n", error == 0 ? "every floor is well" : "FAILED");
+	return error == 0;
+}
+
+_Noreturn void kmain(uint32_t magic, uint32_t info_phys)
+{
+	char commands[LOAM_BOOT_CMDLINE];
+	const char *cmdline = kernel.info.cmdline;
+
+	main_begin();
+	main_bring_up(magic, info_phys);
+	size_t frames = loam_boot_reclaim(&kernel);
+	kprintf("given back: %zu frames that only bring-up needed\n", frames);
+	bool well = true;
+	if (!cmdline_option(cmdline, "quiet", commands, sizeof(commands))) {
+		main_report();
+		well = main_demonstrate();
+	}
+	if (cmdline_option(cmdline, "cmd", commands, sizeof(commands))) {
+		well = shell_run(commands) && well;
+		machine_exit(well);
+	}
+	if (cmdline_option(cmdline, "interactive", commands,
+			   sizeof(commands)) &&
+	    console_has_input()) {
+		shell_loop();
+	}
+	machine_exit(well);
+}

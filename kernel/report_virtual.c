@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables of the kernel's address space, and what a single address is. */
+
+#include <loam/bits.h>
+#include <loam/mem.h>
+
+#include "console.h"
+#include "kernel.h"
+#include "machine.h"
+#include "report.h"
+
+typedef unsigned long long ull;
+
+static const char *const range_kinds[] = {
+	[LOAM_RANGE_FREE] = "free",         [LOAM_RANGE_VMALLOC] = "vmalloc",
+	[LOAM_RANGE_VMAP] = "vmap",         [LOAM_RANGE_DEVICE] = "device",
+	[LOAM_RANGE_RESERVED] = "reserved",
+};
+
+static const char *const owner_names[LOAM_OWNER_COUNT] = {
+	[LOAM_OWNER_NONE] = "nobody in particular",
+	[LOAM_OWNER_TABLE] = "page table",
+	[LOAM_OWNER_SLAB] = "slab",
+	[LOAM_OWNER_META] = "metadata",
+	[LOAM_OWNER_KMALLOC] = "kmalloc",
+	[LOAM_OWNER_VMALLOC] = "vmalloc",
+	[LOAM_OWNER_HEAP] = "heap",
+	[LOAM_OWNER_USER] = "user",
+	[LOAM_OWNER_STACK] = "stack",
+};
+
+/* "rwxu gc": what a mapping allows, and how. */
+static const char *prot_text(char to[8], loam_prot_t prot)
+{
+	to[0] = (prot & LOAM_PROT_READ) != 0 ? 'r' : '-';
+	to[1] = (prot & LOAM_PROT_WRITE) != 0 ? 'w' : '-';
+	to[2] = (prot & LOAM_PROT_EXEC) != 0 ? 'x' : '-';
+	to[3] = (prot & LOAM_PROT_USER) != 0 ? 'u' : '-';
+	to[4] = (prot & LOAM_PROT_GLOBAL) != 0 ? 'g' : '-';
+	to[5] = (prot & LOAM_PROT_UNCACHED) != 0 ? 'n' : '-';
+	to[6] = '\0';
+	return to;
+}
+
+static void print_virtual_row(uintptr_t start, size_t size, const char *prot,
+			      const char *what)
+{
+	char text[16];
+
+	kprintf("  0x%08zx  0x%08zx  %10s  %-6s  %s\n", (size_t)start,
+		(size_t)(start + size - 1), loam_format_size(text, size), prot,
+		what);
+}
+
+static int print_range(void *arg, uintptr_t start, size_t size,
+		       enum loam_range_kind kind)
+{
+	(void)arg;
+	print_virtual_row(start, size, "", range_kinds[kind]);
+	return 0;
+}
+
+void report_ranges(void)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+	char prot[8];
+
+	kprintf("\nkernel address map\n");
+	kprintf("  first       last              size  access  use\n");
+	print_virtual_row(0, layout->direct_base, "", "user space");
+	print_virtual_row(layout->direct_base, layout->direct_size, "rw----",
+			  "direct map; in it, the kernel:");
+	for (unsigned i = 0; i < machine_segment_count; i++) {
+		const struct loam_boot_segment *s = &machine_segments[i];
+		size_t size = s->size != 0 ? s->size : LOAM_PAGE_SIZE;
+		print_virtual_row(s->virt, size,
+				  s->owner == LOAM_RESERVED_KERNEL_INIT
+					  ? "(gone)"
+					  : prot_text(prot, s->prot),
+				  s->name);
+	}
+	print_virtual_row(layout->heap_base, layout->heap_size, "",
+			  "windows of classic heaps");
+	print_virtual_row(kspace->window_base, kspace->window_size, "",
+			  "main window; in it:");
+	loam_kspace_walk(&kernel.kspace, print_range, NULL);
+	print_virtual_row(layout->shadow_base, layout->shadow_size, "",
+			  "shadow of the slabs' objects");
+	print_virtual_row(kspace->temp_base, kspace->temp_size, "",
+			  "temporary maps");
+	kprintf("access: r read, w write, x execute, u user, g global, n not "
+		"cached\n");
+	kprintf("translations: %llu changes needed no flush, %llu pages and "
+		"%llu times all flushed\n",
+		(ull)kernel.pt.stats.not_needed, (ull)kernel.pt.stats.pages,
+		(ull)kernel.pt.stats.full);
+}
+
+static int print_mapping(void *arg, uintptr_t virt, size_t size,
+			 loam_phys_t phys, loam_prot_t prot, size_t page_size)
+{
+	char text[8];
+	char bytes[16];
+
+	(void)arg;
+	kprintf("  0x%08zx  0x%08zx  %10s  %-6s  0x%010llx  %s\n", (size_t)virt,
+		(size_t)(virt + size - 1), loam_format_size(bytes, size),
+		prot_text(text, prot), (ull)phys,
+		page_size > LOAM_PAGE_SIZE ? "4 MiB" : "4 KiB");
+	return 0;
+}
+
+void report_mappings(void)
+{
+	kprintf("  first       last              size  access  physical      "
+		"pages\n");
+	loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, print_mapping, NULL);
+}
+
+static const char *entry_flags(char to[40], uint64_t entry)
+{
+	const struct loam_pt_geometry *g = kernel.pt.geometry;
+	const struct {
+		uint64_t bit;
+		const char *name;
+	} flags[] = {
+		{ g->writable, " write" },        { g->user, " user" },
+		{ g->write_through, " through" }, { g->uncached, " uncached" },
+		{ g->accessed, " accessed" },     { g->dirty, " dirty" },
+		{ g->large, " large" },           { g->global, " global" },
+	};
+	size_t length = 0;
+
+	to[0] = '\0';
+	if ((entry & g->present) == 0) {
+		return " not present";
+	}
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(flags); i++) {
+		if ((entry & flags[i].bit) != 0 && length < 39) {
+			length += (size_t)loam_snprintf(
+				to + length, 40 - length, "%s", flags[i].name);
+		}
+	}
+	return to;
+}
+
+void report_walk(uintptr_t virt)
+{
+	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
+	struct loam_pt_mapping mapping;
+	char text[96];
+	char flags[40];
+
+	if (kernel.pt.ops == NULL || !kernel.pt.live) {
+		kprintf("walk of 0x%08zx: the temporary directory is in use\n",
+			(size_t)virt);
+		return;
+	}
+	kprintf("walk of 0x%08zx\n", (size_t)virt);
+	unsigned count = loam_pt_walk(&kernel.pt, virt, steps);
+	for (unsigned i = 0; i < count; i++) {
+		kprintf("  level %u  table 0x%08llx  entry %4u  0x%08llx%s\n",
+			steps[i].level, (ull)steps[i].table,
+			(unsigned)steps[i].index, (ull)steps[i].entry,
+			entry_flags(flags, steps[i].entry));
+	}
+	if (loam_pt_query(&kernel.pt, virt, &mapping) == 0) {
+		kprintf("  physical 0x%08llx, %s\n", (ull)mapping.phys,
+			report_describe(text, virt));
+	} else {
+		kprintf("  not mapped: %s\n", report_describe(text, virt));
+	}
+}
+
+/* The range of the main window that holds an address. */
+struct range_search {
+	uintptr_t address;
+	uintptr_t start;
+	size_t size;
+	enum loam_range_kind kind;
+};
+
+static int range_match(void *arg, uintptr_t start, size_t size,
+		       enum loam_range_kind kind)
+{
+	struct range_search *search = arg;
+
+	if (search->address - start >= size) {
+		return 0;
+	}
+	search->start = start;
+	search->size = size;
+	search->kind = kind;
+	return 1;
+}
+
+static void describe_window(char to[96], uintptr_t virt)
+{
+	struct range_search search = { .address = virt };
+
+	if (loam_kspace_walk(&kernel.kspace, range_match, &search) == 0) {
+		loam_snprintf(to, 96, "main window");
+		return;
+	}
+	loam_snprintf(to, 96, "%s range of %zu KiB at 0x%08zx",
+		      range_kinds[search.kind], search.size >> 10,
+		      (size_t)search.start);
+}
+
+static void describe_frame(char to[96], loam_phys_t phys)
+{
+	struct loam_frame_info info;
+	enum loam_reservation owner;
+
+	owner = loam_memblock_owner(&kernel.memblock, phys);
+	if (owner != LOAM_RESERVED_NONE) {
+		loam_snprintf(to, 96, "%s", loam_reservation_name(owner));
+		return;
+	}
+	if (phys >= kernel.layout.reach_end ||
+	    loam_frame_info(&kernel.frames, loam_phys_to_pfn(phys), &info) !=
+		    0) {
+		loam_snprintf(to, 96, "no page frame");
+		return;
+	}
+	if (info.state == LOAM_TAG_USED || info.state == LOAM_TAG_SLAB) {
+		loam_snprintf(to, 96, "used by %s, block of 2^%u at 0x%08llx",
+			      info.state == LOAM_TAG_SLAB
+				      ? owner_names[LOAM_OWNER_SLAB]
+				      : owner_names[info.owner],
+			      info.order, (ull)loam_pfn_to_phys(info.head));
+		return;
+	}
+	loam_snprintf(to, 96, "free%s",
+		      info.untouched                  ? ", never used"
+		      : info.state == LOAM_TAG_CACHED ? ", in a CPU's stack"
+						      : "");
+}
+
+const char *report_describe(char to[96], uintptr_t virt)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+
+	if (virt < layout->direct_base) {
+		return "user space";
+	}
+	for (unsigned i = 0; i < machine_segment_count; i++) {
+		const struct loam_boot_segment *s = &machine_segments[i];
+		size_t size = s->size != 0 ? s->size : LOAM_PAGE_SIZE;
+		if (virt - s->virt < size &&
+		    s->owner != LOAM_RESERVED_KERNEL_INIT) {
+			loam_snprintf(to, 96, "kernel %s", s->name);
+			return to;
+		}
+	}
+	if (loam_slab_describe(&kernel.slabs, (const void *)virt, to, 96)) {
+		return to;
+	}
+	if (virt - layout->direct_base < layout->direct_size) {
+		describe_frame(to, virt - layout->direct_base);
+	} else if (virt - layout->heap_base < layout->heap_size) {
+		return "windows of classic heaps";
+	} else if (virt - kspace->window_base < kspace->window_size) {
+		describe_window(to, virt);
+	} else if (virt - layout->shadow_base < layout->shadow_size) {
+		return "shadow of the slabs' objects";
+	} else {
+		return "temporary maps";
+	}
+	return to;
+}
+
+void report_owner(uint64_t address)
+{
+	struct loam_pt_mapping mapping;
+	char text[96];
+
+	describe_frame(text, address);
+	kprintf("physical 0x%08llx: %s in the map; %s\n", (ull)address,
+		loam_memmap_type_name(
+			loam_memmap_type_at(&kernel.memmap, address)),
+		text);
+	if (address < kernel.layout.direct_base || address > UINTPTR_MAX) {
+		return;
+	}
+	kprintf("virtual  0x%08llx: %s", (ull)address,
+		report_describe(text, (uintptr_t)address));
+	if (loam_pt_query(&kernel.pt, (uintptr_t)address, &mapping) == 0) {
+		describe_frame(text, mapping.phys);
+		kprintf("; physical 0x%08llx, %s\n", (ull)mapping.phys, text);
+	} else {
+		kprintf("; not mapped\n");
+	}
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel's few commands. */
+
+#include <loam/mem.h>
+
+#include "bench.h"
+#include "cmdline.h"
+#include "console.h"
+#include "kernel.h"
+#include "ktest.h"
+#include "machine.h"
+#include "report.h"
+#include "shell.h"
+
+#define SHELL_LINE 128u
+#define SHELL_CONTROL_C 3
+#define SHELL_CONTROL_U 21
+#define SHELL_BACKSPACE 8
+#define SHELL_DELETE 127
+
+struct shell_command {
+	const char *name;
+	const char *arguments;
+	const char *help;
+	/* argument: the rest of the line, "" if none. 0, or it failed. */
+	int (*run)(const char *argument);
+};
+
+static bool shell_all_well = true; /* so far; decides poweroff's status */
+
+static int shell_map(const char *argument)
+{
+	(void)argument;
+	report_firmware_map();
+	report_memory_map();
+	report_owners();
+	return 0;
+}
+
+static int shell_zones(const char *argument)
+{
+	(void)argument;
+	report_zones();
+	return 0;
+}
+
+static int shell_slabs(const char *argument)
+{
+	(void)argument;
+	report_slabs();
+	return 0;
+}
+
+static int shell_ranges(const char *argument)
+{
+	(void)argument;
+	report_ranges();
+	return 0;
+}
+
+static int shell_cost(const char *argument)
+{
+	(void)argument;
+	report_cost();
+	return 0;
+}
+
+/* An address within the kernel's reach, or a complaint. */
+static bool shell_address(const char *argument, uint64_t limit, uint64_t *out)
+{
+	if (!cmdline_number(argument, out)) {
+		kprintf("\"%s\" is not a number (1234, 0x1f, 64K)\n", argument);
+		return false;
+	}
+	if (*out > limit) {
+		kprintf("%s is more than 0x%llx\n", argument,
+			(unsigned long long)limit);
+		return false;
+	}
+	return true;
+}
+
+static int shell_owner(const char *argument)
+{
+	uint64_t address;
+
+	if (!shell_address(argument, UINT64_MAX, &address)) {
+		return -LOAM_EINVAL;
+	}
+	report_owner(address);
+	return 0;
+}
+
+static int shell_pt(const char *argument)
+{
+	uint64_t address;
+
+	if (argument[0] == '\0') {
+		report_mappings();
+		return 0;
+	}
+	if (!shell_address(argument, UINTPTR_MAX, &address)) {
+		return -LOAM_EINVAL;
+	}
+	report_walk((uintptr_t)address);
+	return 0;
+}
+
+static int shell_alloc(const char *argument)
+{
+	uint64_t size_bytes;
+	char text[96];
+
+	if (!shell_address(argument, SIZE_MAX, &size_bytes)) {
+		return -LOAM_EINVAL;
+	}
+	void *block = kmalloc((size_t)size_bytes);
+	if (block == NULL) {
+		kprintf("no memory for %s bytes\n", argument);
+		return -LOAM_ENOMEM;
+	}
+	kprintf("0x%08zx: %zu bytes usable, %s\n", (size_t)(uintptr_t)block,
+		ksize(block), report_describe(text, (uintptr_t)block));
+	return 0;
+}
+
+static int shell_free(const char *argument)
+{
+	unsigned long reports = loam_misuse_count();
+	uint64_t address;
+
+	if (!shell_address(argument, UINTPTR_MAX, &address)) {
+		return -LOAM_EINVAL;
+	}
+	kfree((void *)(uintptr_t)address);
+	return loam_misuse_count() == reports ? 0 : -LOAM_EFAULT;
+}
+
+static int shell_check(const char *argument)
+{
+	(void)argument;
+	int error = loam_boot_check(&kernel);
+	kprintf("check: %s\n", error == 0 ? "every floor is well" : "FAILED");
+	return error;
+}
+
+static int shell_test(const char *argument)
+{
+	return ktest_run(argument);
+}
+
+static int shell_bench(const char *argument)
+{
+	(void)argument;
+	return bench_run();
+}
+
+/* What a bug of the kernel's own looks like. */
+static int shell_crash(const char *argument)
+{
+	if (loam_streq(argument, "write")) {
+		*(volatile uint32_t *)(uintptr_t)0x1000 = 1;
+	} else if (loam_streq(argument, "opcode")) {
+		__asm__ volatile("ud2");
+	} else if (loam_streq(argument, "stack")) {
+		ktest_overflow_stack(NULL);
+	} else if (loam_streq(argument, "panic")) {
+		loam_panic("as was asked for");
+	}
+	kprintf("crash write, opcode, stack or panic\n");
+	return -LOAM_EINVAL;
+}
+
+static int shell_poweroff(const char *argument)
+{
+	(void)argument;
+	machine_exit(shell_all_well);
+}
+
+static int shell_reboot(const char *argument)
+{
+	(void)argument;
+	machine_reboot();
+}
+
+static int shell_help(const char *argument);
+
+static const struct shell_command shell_commands[] = {
+	{ "help", "", "this list", shell_help },
+	{ "map", "", "physical memory: firmware, normalised, owners",
+	  shell_map },
+	{ "owner", "ADDR", "who owns a physical or kernel address",
+	  shell_owner },
+	{ "zones", "", "page frames: zones, free blocks by order",
+	  shell_zones },
+	{ "slabs", "", "slab caches that hold memory", shell_slabs },
+	{ "ranges", "", "the kernel's address map", shell_ranges },
+	{ "pt", "[ADDR]", "the walk for an address; all mappings without one",
+	  shell_pt },
+	{ "cost", "", "what bring-up cost", shell_cost },
+	{ "alloc", "SIZE", "kmalloc", shell_alloc },
+	{ "free", "ADDR", "kfree", shell_free },
+	{ "check", "", "every floor's check()", shell_check },
+	{ "test", "[WORD]", "tests, or those with WORD in their title",
+	  shell_test },
+	{ "bench", "", "instructions of each operation", shell_bench },
+	{ "crash", "KIND", "fail by write, opcode, stack or panic",
+	  shell_crash },
+	{ "reboot", "", "start again", shell_reboot },
+	{ "poweroff", "", "turn the machine off", shell_poweroff },
+};
+
+static int shell_help(const char *argument)
+{
+	(void)argument;
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(shell_commands); i++) {
+		const struct shell_command *c = &shell_commands[i];
+		kprintf("  %-9s %-7s %s\n", c->name, c->arguments, c->help);
+	}
+	return 0;
+}
+
+/* One command with its argument; the line is changed. */
+static int shell_command(char *line)
+{
+	while (*line == ' ') {
+		line++;
+	}
+	size_t end = loam_strlen(line);
+	while (end > 0 && line[end - 1] == ' ') {
+		line[--end] = '\0';
+	}
+	if (*line == '\0') {
+		return 0;
+	}
+	char *argument = line;
+	while (*argument != '\0' && *argument != ' ') {
+		argument++;
+	}
+	while (*argument == ' ') {
+		*argument++ = '\0';
+	}
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(shell_commands); i++) {
+		if (loam_streq(line, shell_commands[i].name)) {
+			return shell_commands[i].run(argument);
+		}
+	}
+	kprintf("no command \"%s\"; try help\n", line);
+	return -LOAM_ENOENT;
+}
+
+bool shell_run(const char *commands)
+{
+	char line[SHELL_LINE];
+	bool well = true;
+
+	while (*commands != '\0') {
+		size_t length = 0;
+		for (; *commands != '\0' && *commands != ';'; commands++) {
+			if (length + 1 < sizeof(line)) {
+				line[length++] = *commands;
+			}
+		}
+		commands += *commands == ';' ? 1 : 0;
+		line[length] = '\0';
+		if (shell_command(line) != 0) {
+			well = false;
+		}
+		shell_all_well = shell_all_well && well;
+	}
+	return well;
+}
+
+static void shell_erase(size_t *length, size_t count)
+{
+	for (; count > 0 && *length > 0; count--) {
+		console_put("\b \b", 3);
+		(*length)--;
+	}
+}
+
+/* Reads a line with echo; backspace, control-U and control-C edit it. */
+static void shell_read(char line[SHELL_LINE])
+{
+	size_t length = 0;
+
+	for (;;) {
+		char c = console_get();
+		if (c == '\r' || c == '\n') {
+			break;
+		}
+		if (c == SHELL_BACKSPACE || c == SHELL_DELETE) {
+			shell_erase(&length, 1);
+		} else if (c == SHELL_CONTROL_U || c == SHELL_CONTROL_C) {
+			shell_erase(&length, length);
+		} else if (c >= ' ' && c < SHELL_DELETE &&
+			   length + 1 < SHELL_LINE) {
+			line[length++] = c;
+			console_put(&c, 1);
+		}
+	}
+	line[length] = '\0';
+	console_put("\n", 1);
+}
+
+_Noreturn void shell_loop(void)
+{
+	char line[SHELL_LINE];
+
+	for (;;) {
+		kprintf("loam> ");
+		shell_read(line);
+		shell_run(line);
+		/* What was typed wrong must not count against the kernel. */
+		shell_all_well = true;
+	}
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* The readers of boot information and the command line, on made-up input. */
+
+#include "bootinfo.h"
+#include "cmdline.h"
+#include "i386/bios_info.h"
+#include "i386/layout.h"
+#include "ktest.h"
+#include "multiboot.h"
+
+/* A loader's memory, in the kernel's image so that it has an address. */
+static struct {
+	struct multiboot_info multiboot;
+	struct bios_info bios;
+	unsigned char map[256];
+	uint8_t replies[8];
+	struct multiboot_module modules[2];
+	char text[64];
+} loader;
+
+static struct loam_boot_info info;
+static struct loam_memmap_entry entries[4];
+static const char *why;
+
+static uint32_t phys_of(const void *at)
+{
+	return VIRT_TO_PHYS((uint32_t)(uintptr_t)at);
+}
+
+static void loader_reset(void)
+{
+	memset(&loader, 0, sizeof(loader));
+	memset(&info, 0, sizeof(info));
+	info.entries = entries;
+	info.entry_capacity = LOAM_ARRAY_SIZE(entries);
+	why = NULL;
+}
+
+/* Appends one Multiboot entry whose size field is `size`. */
+static void loader_add(uint32_t size, uint64_t base, uint64_t length,
+		       uint32_t type)
+{
+	unsigned char *at = loader.map + loader.multiboot.mmap_length;
+
+	memcpy(at, &size, 4);
+	memcpy(at + 4, &base, 8);
+	memcpy(at + 12, &length, 8);
+	memcpy(at + 20, &type, 4);
+	loader.multiboot.mmap_length += size + 4;
+	loader.multiboot.mmap_addr = phys_of(loader.map);
+	loader.multiboot.flags |= MULTIBOOT_HAS_MAP;
+}
+
+static int loader_read(void)
+{
+	return bootinfo_read(&info, MULTIBOOT_MAGIC, phys_of(&loader.multiboot),
+			     &why);
+}
+
+KTEST(bootinfo_magic, "S4.5 an unknown magic number is refused in words")
+{
+	loader_reset();
+	EXPECT_EQ(bootinfo_read(&info, 0x12345678, 0x1000, &why), -LOAM_EINVAL);
+	EXPECT(why != NULL);
+	EXPECT_LOG("0x12345678");
+	EXPECT_LOG("0x2badb002");
+}
+
+KTEST(bootinfo_no_map, "S4.5 a loader without any map is refused in words")
+{
+	loader_reset();
+	EXPECT_EQ(loader_read(), -LOAM_ENOENT);
+	EXPECT(why != NULL);
+}
+
+KTEST(bootinfo_sizes, "S4.5 without a map mem_lower and mem_upper serve")
+{
+	loader_reset();
+	loader.multiboot.flags = MULTIBOOT_HAS_MEMORY;
+	loader.multiboot.mem_lower = 639;
+	loader.multiboot.mem_upper = 7 * 1024;
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.entry_count, 2);
+	EXPECT_EQ(entries[0].length, 639 * 1024);
+	EXPECT_EQ(entries[1].base, LOAM_MIB(1));
+	EXPECT_EQ(entries[1].length, LOAM_MIB(7));
+}
+
+KTEST(bootinfo_stride, "S4.5 the map is walked by each entry's own size")
+{
+	loader_reset();
+	loader_add(20, 0, 0x9F000, 1);
+	loader_add(28, 0x100000, 0x700000, 1);
+	loader_add(24, 0xFFFC0000u, 0x40000, 2);
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.entry_count, 3);
+	EXPECT_EQ(entries[1].base, 0x100000);
+	EXPECT_EQ(entries[2].base, 0xFFFC0000u);
+	EXPECT_EQ(entries[2].type, 2);
+	EXPECT_EQ(entries[2].attributes, 1);
+}
+
+KTEST(bootinfo_malformed, "S4.5 a malformed entry is named, the rest is used")
+{
+	loader_reset();
+	loader_add(20, 0, 0x9F000, 1);
+	loader_add(16, 0x100000, 0x700000, 1);
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.entry_count, 1);
+	EXPECT_LOG("entry 1 at offset 24");
+
+	loader_reset();
+	loader_add(20, 0, 0x9F000, 1);
+	loader_add(20, 0x100000, 0x700000, 1);
+	loader.multiboot.mmap_length -= 4;
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.entry_count, 1);
+
+	loader_reset();
+	loader_add(20, 0, 0x9F000, 1);
+	const uint32_t huge = 0xFFFFFFFFu;
+	memcpy(loader.map + 24, &huge, 4);
+	loader.multiboot.mmap_length = 48;
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.entry_count, 1);
+}
+
+KTEST(bootinfo_overflow, "S4.5 too many entries: none that forbids is lost")
+{
+	loader_reset();
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(entries); i++) {
+		loader_add(20, i << 20, 1u << 20, LOAM_MEM_USABLE);
+	}
+	loader_add(20, 0x100000, 0x1000, LOAM_MEM_RESERVED);
+	loader_add(20, 0x800000, 0x1000, LOAM_MEM_USABLE);
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.entry_count, LOAM_ARRAY_SIZE(entries));
+	EXPECT_EQ(entries[3].type, LOAM_MEM_RESERVED);
+	EXPECT_EQ(entries[2].type, LOAM_MEM_USABLE);
+	EXPECT_LOG("2 were dropped");
+}
+
+KTEST(bootinfo_reach, "S4.5 structures out of reach are refused, not read")
+{
+	loader_reset();
+	EXPECT_EQ(bootinfo_read(&info, MULTIBOOT_MAGIC, 0xFFFFFFF0u, &why),
+		  -LOAM_EFAULT);
+	EXPECT_EQ(bootinfo_read(&info, MULTIBOOT_MAGIC, 0xE0000000u, &why),
+		  -LOAM_EFAULT);
+	loader_add(20, 0, 0x9F000, 1);
+	loader.multiboot.mmap_addr = 0xFFFFFFF0u;
+	EXPECT_EQ(loader_read(), -LOAM_ENOENT);
+	EXPECT_LOG("out of reach");
+	loader.multiboot.flags |= MULTIBOOT_HAS_MODULES;
+	loader.multiboot.mods_count = 0xFFFFFFFFu;
+	loader.multiboot.mods_addr = 0xFFFFFFF0u;
+	EXPECT_EQ(loader_read(), -LOAM_ENOENT);
+	EXPECT_EQ(info.reserved_count, 0);
+}
+
+KTEST(bootinfo_modules, "X.2 modules are kept with their names, bad ones named")
+{
+	loader_reset();
+	loader_add(20, 0, 0x9F000, 1);
+	loam_snprintf(loader.text, sizeof(loader.text), "initrd root=1");
+	loader.multiboot.flags |= MULTIBOOT_HAS_MODULES;
+	loader.multiboot.mods_count = 2;
+	loader.multiboot.mods_addr = phys_of(loader.modules);
+	loader.modules[0].start = 0x200000;
+	loader.modules[0].end = 0x200001;
+	loader.modules[0].string = phys_of(loader.text);
+	loader.modules[1].start = 0x300000;
+	loader.modules[1].end = 0x2FFFFF;
+	EXPECT_EQ(loader_read(), 0);
+	EXPECT_EQ(info.reserved_count, 1);
+	EXPECT_EQ(info.reserved[0].base, 0x200000);
+	EXPECT_EQ(info.reserved[0].size, 1);
+	EXPECT_EQ(info.reserved[0].owner, LOAM_RESERVED_MODULE);
+	EXPECT(loam_streq(info.reserved[0].name, "initrd root=1"));
+	EXPECT_LOG("module 1 is empty");
+}
+
+/* One 24-byte reply of the BIOS, of which `bytes` count. */
+static void bios_add(uint64_t base, uint64_t length, uint32_t type,
+		     uint32_t attributes, uint8_t bytes)
+{
+	const struct loam_memmap_entry entry = { base, length, type,
+						 attributes };
+	memcpy(loader.map + loader.bios.entry_count * sizeof(entry), &entry,
+	       sizeof(entry));
+	loader.replies[loader.bios.entry_count++] = bytes;
+}
+
+static void bios_reset(uint32_t method)
+{
+	loader_reset();
+	loader.bios.magic = BIOS_INFO_MAGIC;
+	loader.bios.size_bytes = sizeof(loader.bios);
+	loader.bios.method = method;
+	loader.bios.entries = phys_of(loader.map);
+	loader.bios.reply_bytes = phys_of(loader.replies);
+	loader.bios.cmdline = phys_of(loader.text);
+	loam_snprintf(loader.text, sizeof(loader.text), "quiet");
+}
+
+static int bios_read(void)
+{
+	return bootinfo_read(&info, BIOS_INFO_MAGIC, phys_of(&loader.bios),
+			     &why);
+}
+
+KTEST(bootinfo_e820, "S1.31 replies of 20 and 24 bytes, shorter ones left out")
+{
+	bios_reset(BIOS_MAP_E820);
+	bios_add(0, 0x9F000, 1, 0xDEAD, 20);
+	bios_add(0x100000, 0x100000, 1, 0, 24);
+	bios_add(0x200000, 0x100000, 1, 1, 16);
+	bios_add(0x300000, 0x100000, 1, 1, 24);
+	EXPECT_EQ(bios_read(), 0);
+	EXPECT_EQ(info.entry_count, 3);
+	EXPECT_EQ(entries[0].attributes, 1);
+	EXPECT_EQ(entries[1].attributes, 0);
+	EXPECT_EQ(entries[2].base, 0x300000);
+	EXPECT_LOG("reply 2 has 16 bytes");
+	EXPECT(loam_streq(info.cmdline, "quiet"));
+	EXPECT(loam_streq(info.source, "E820"));
+}
+
+KTEST(bootinfo_e801, "S1.31 E801h and 88h serve where there is no E820h")
+{
+	bios_reset(BIOS_MAP_E801);
+	loader.bios.low_kib = 639;
+	loader.bios.e801_kib = 15 * 1024;
+	loader.bios.e801_units = 48 * 16;
+	EXPECT_EQ(bios_read(), 0);
+	EXPECT_EQ(info.entry_count, 3);
+	EXPECT_EQ(entries[1].length, LOAM_MIB(15));
+	EXPECT_EQ(entries[2].base, LOAM_MIB(16));
+	EXPECT_EQ(entries[2].length, LOAM_MIB(48));
+
+	bios_reset(BIOS_MAP_88);
+	loader.bios.low_kib = 640;
+	loader.bios.kib_88 = 4096;
+	EXPECT_EQ(bios_read(), 0);
+	EXPECT_EQ(info.entry_count, 2);
+	EXPECT_EQ(entries[1].length, LOAM_MIB(4));
+}
+
+KTEST(bootinfo_bios_bad, "S1.31 a damaged boot disk block is refused in words")
+{
+	bios_reset(BIOS_MAP_NONE);
+	EXPECT_EQ(bios_read(), -LOAM_ENOENT);
+	loader.bios.magic = 0;
+	EXPECT_EQ(bios_read(), -LOAM_EINVAL);
+	EXPECT(why != NULL);
+}
+
+KTEST(cmdline_options, "command line: words, quotes, the last one counts")
+{
+	const char *line =
+		"/loam tlb=cr3  cmd=\"a; b\" \"x=1 2\" quiet tlb=auto";
+	char value[16];
+
+	EXPECT(cmdline_option(line, "cmd", value, sizeof(value)));
+	EXPECT(loam_streq(value, "a; b"));
+	EXPECT(cmdline_option(line, "x", value, sizeof(value)));
+	EXPECT(loam_streq(value, "1 2"));
+	EXPECT(cmdline_option(line, "tlb", value, sizeof(value)));
+	EXPECT(loam_streq(value, "auto"));
+	EXPECT(cmdline_option(line, "quiet", value, sizeof(value)));
+	EXPECT(loam_streq(value, ""));
+	EXPECT(!cmdline_option(line, "cm", value, sizeof(value)));
+	EXPECT(!cmdline_option(line, "quiets", value, sizeof(value)));
+	EXPECT(cmdline_option("n=123456789", "n", value, 4));
+	EXPECT(loam_streq(value, "123"));
+}
+
+KTEST(cmdline_numbers, "command line: numbers, suffixes, what is none")
+{
+	uint64_t n = 7;
+
+	EXPECT(cmdline_number("0x1F", &n) && n == 31);
+	EXPECT(cmdline_number("64K", &n) && n == 65536);
+	EXPECT(cmdline_number("0xffffffffffffffff", &n) && n == UINT64_MAX);
+	n = 7;
+	EXPECT(!cmdline_number("", &n));
+	EXPECT(!cmdline_number("0x", &n));
+	EXPECT(!cmdline_number("12q", &n));
+	EXPECT(!cmdline_number("0x10000000000000000", &n));
+	EXPECT(!cmdline_number("18446744073709551615K", &n));
+	EXPECT(!cmdline_number("-1", &n));
+	EXPECT_EQ(n, 7);
+}

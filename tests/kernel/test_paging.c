@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+/* The permanent page tables: what is mapped, what faults, what is flushed. */
+
+#include <loam/bits.h>
+
+#include "i386/cpu.h"
+#include "i386/layout.h"
+#include "ktest.h"
+#include "machine.h"
+
+static void touch_read(void *at)
+{
+	(void)*(volatile const unsigned char *)at;
+}
+
+/* Writes back what is there, so that a write that works changes nothing. */
+static void touch_write(void *at)
+{
+	volatile unsigned char *byte = at;
+	*byte = *byte;
+}
+
+static void expect_fault(void (*touch)(void *at), const void *at,
+			 uint32_t error)
+{
+	struct trap_report report;
+
+	EXPECT(trap_expect(touch, (void *)(uintptr_t)at, &report));
+	EXPECT_EQ(report.vector, TRAP_PAGE_FAULT);
+	EXPECT_EQ(report.address, (uintptr_t)at);
+	EXPECT_EQ(report.error, error);
+}
+
+KTEST(paging_identity_gone, "S4.2 nothing is mapped below the kernel")
+{
+	struct loam_pt_mapping mapping;
+
+	expect_fault(touch_read, (void *)(uintptr_t)KERNEL_LOAD, 0);
+	expect_fault(touch_write, (void *)(uintptr_t)0x1000, 0);
+	expect_fault(touch_read, NULL, 0);
+	EXPECT_EQ(loam_pt_query(&kernel.pt, KERNEL_LOAD, &mapping),
+		  -LOAM_ENOENT);
+}
+
+KTEST(paging_read_only, "S4.19 text and read-only data cannot be written")
+{
+	EXPECT((cpu_read_cr0() & CPU_CR0_WP) != 0);
+	expect_fault(touch_write, text_start, TRAP_PF_PRESENT | TRAP_PF_WRITE);
+	expect_fault(touch_write, rodata_start,
+		     TRAP_PF_PRESENT | TRAP_PF_WRITE);
+	touch_write(data_start);
+}
+
+KTEST(paging_stack_guard, "S4.19 the page below the boot stack is not there")
+{
+	expect_fault(touch_read, boot_stack_guard, 0);
+	expect_fault(touch_write, boot_stack_guard + LOAM_PAGE_MASK, 0);
+	touch_read(boot_stack_bottom);
+}
+
+KTEST(paging_stack_overflow, "S4.19 a stack overflow arrives as a double fault")
+{
+	struct trap_report report;
+
+	/* Twice: the fault task must be ready again. */
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT(trap_expect(ktest_overflow_stack, NULL, &report));
+		EXPECT_EQ(report.vector, TRAP_DOUBLE_FAULT);
+		EXPECT(report.address - (uintptr_t)boot_stack_guard <
+		       LOAM_PAGE_SIZE);
+	}
+}
+
+/* -------- the whole map against the plan -------- */
+
+/* The protection the plan gives to a page of the direct map; 0: none. */
+static loam_prot_t plan_direct(loam_phys_t phys)
+{
+	uintptr_t virt = PHYS_TO_VIRT((uintptr_t)phys);
+
+	for (unsigned i = 0; i < machine_segment_count; i++) {
+		const struct loam_boot_segment *s = &machine_segments[i];
+		size_t size = s->size != 0 ? s->size : LOAM_PAGE_SIZE;
+		if (virt - s->virt < size &&
+		    s->owner != LOAM_RESERVED_KERNEL_INIT) {
+			return s->prot;
+		}
+	}
+	if (phys < LOAM_MIB(1)) {
+		return LOAM_PROT_READ | LOAM_PROT_WRITE;
+	}
+	for (uint32_t i = 0; i < kernel.memmap.count; i++) {
+		const struct loam_mem_range *range = &kernel.memmap.ranges[i];
+		bool memory = range->type == LOAM_MEM_USABLE ||
+			      range->type == LOAM_MEM_ACPI_DATA ||
+			      range->type == LOAM_MEM_ACPI_NVS;
+		if (memory && range->base < phys + LOAM_PAGE_SIZE &&
+		    phys < range->base + range->size) {
+			return LOAM_PROT_READ | LOAM_PROT_WRITE;
+		}
+	}
+	return 0;
+}
+
+KTEST(paging_direct_map, "S4.19 the direct map is the plan, page by page")
+{
+	const loam_prot_t looked_at = LOAM_PROT_WRITE | LOAM_PROT_USER;
+
+	for (loam_phys_t phys = 0; phys < KERNEL_DIRECT_SIZE;
+	     phys += LOAM_PAGE_SIZE) {
+		uintptr_t virt = PHYS_TO_VIRT((uintptr_t)phys);
+		loam_prot_t planned = plan_direct(phys);
+		struct loam_pt_mapping mapping;
+		int error = loam_pt_query(&kernel.pt, virt, &mapping);
+		if (planned == 0) {
+			EXPECT_EQ(error, -LOAM_ENOENT);
+			continue;
+		}
+		EXPECT_EQ(error, 0);
+		EXPECT_EQ(mapping.phys, phys);
+		EXPECT_EQ(mapping.prot & looked_at, planned & looked_at);
+	}
+}
+
+static int window_is_free(void *arg, uintptr_t start, size_t size,
+			  enum loam_range_kind kind)
+{
+	uintptr_t virt = *(uintptr_t *)arg;
+	return virt - start < size && kind == LOAM_RANGE_FREE;
+}
+
+static int visit_windows(void *arg, uintptr_t virt, size_t size,
+			 loam_phys_t phys, loam_prot_t prot, size_t page_size)
+{
+	(void)phys;
+	(void)prot;
+	(void)page_size;
+	unsigned *runs = arg;
+	uintptr_t last = virt + size - LOAM_PAGE_SIZE;
+	(*runs)++;
+	if (virt < KERNEL_BASE) {
+		return 1;
+	}
+	if (virt - KERNEL_BASE < KERNEL_DIRECT_SIZE) {
+		return last - KERNEL_BASE < KERNEL_DIRECT_SIZE ? 0 : 2;
+	}
+	if (virt - KERNEL_SHADOW_BASE < KERNEL_SHADOW_SIZE) {
+		return last - KERNEL_SHADOW_BASE < KERNEL_SHADOW_SIZE ? 0 : 5;
+	}
+	if (virt < KERNEL_WINDOW_BASE || virt >= KERNEL_TEMP_BASE) {
+		/* No heap is open, no temporary map is held. */
+		return 3;
+	}
+	return loam_kspace_walk(&kernel.kspace, window_is_free, &virt) ||
+			       loam_kspace_walk(&kernel.kspace, window_is_free,
+						&last)
+		       ? 4
+		       : 0;
+}
+
+KTEST(paging_windows, "S4.19 outside the direct map only ranges are mapped")
+{
+	unsigned runs = 0;
+	void *block = vmalloc(LOAM_KIB(64));
+
+	EXPECT(block != NULL);
+	EXPECT_EQ(
+		loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, visit_windows, &runs),
+		0);
+	EXPECT(runs > 2);
+	vfree(block);
+}
+
+static int visit_supervisor(void *arg, uintptr_t virt, size_t size,
+			    loam_phys_t phys, loam_prot_t prot,
+			    size_t page_size)
+{
+	(void)arg;
+	(void)virt;
+	(void)size;
+	(void)phys;
+	(void)page_size;
+	return (prot & LOAM_PROT_USER) != 0;
+}
+
+KTEST(paging_supervisor, "S4.30 no mapping of the kernel's is the user's too")
+{
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, KERNEL_BASE, UINTPTR_MAX,
+				visit_supervisor, NULL),
+		  0);
+	/* Nor may a page become so by its directory entry alone. */
+	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
+	for (unsigned i = KERNEL_BASE >> 22; i < 1024; i++) {
+		loam_pt_walk(&kernel.pt, (uintptr_t)i << 22, steps);
+		EXPECT_EQ(steps[0].entry & kernel.pt.geometry->user, 0);
+	}
+}
+
+static void expect_tables(uintptr_t base, size_t size)
+{
+	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
+
+	for (uintptr_t i = base >> 22; i <= (base + size - 1) >> 22; i++) {
+		EXPECT_EQ(loam_pt_walk(&kernel.pt, i << 22, steps), 2);
+	}
+}
+
+KTEST(paging_tables_exist, "S0.10 S2.19 every table of the windows is there")
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+
+	expect_tables(layout->heap_base, layout->heap_size);
+	expect_tables(kspace->window_base, kspace->window_size);
+	expect_tables(layout->shadow_base, layout->shadow_size);
+	expect_tables(kspace->temp_base, kspace->temp_size);
+}
+
+KTEST(paging_growth, "S0.10 growing in the window leaves the directory alone")
+{
+	const uint32_t *directory = loam_host_phys_to_virt(kernel.pt.root);
+	static uint32_t before[1024];
+	size_t tables = loam_pt_count_tables(&kernel.pt);
+	void *blocks[8];
+
+	memcpy(before, directory, sizeof(before));
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(blocks); i++) {
+		blocks[i] = vmalloc(LOAM_KIB(20) << i);
+	}
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(blocks); i++) {
+		vfree(blocks[i]);
+	}
+	/* The CPU sets the accessed bit of an entry when it uses it. */
+	for (unsigned i = 0; i < 1024; i++) {
+		EXPECT_EQ((before[i] ^ directory[i]) &
+				  ~kernel.pt.geometry->accessed,
+			  0);
+	}
+	EXPECT_EQ(loam_pt_count_tables(&kernel.pt), tables);
+}
+
+/* -------- a second address space, for its cost -------- */
+
+static loam_phys_t scratch_alloc(void *ctx)
+{
+	(void)ctx;
+	loam_pfn_t pfn = loam_frame_alloc(
+		&kernel.frames, 0, LOAM_ZERO | LOAM_OWNED_BY(LOAM_OWNER_TABLE));
+	return pfn == LOAM_PFN_NONE ? LOAM_PHYS_NONE : loam_pfn_to_phys(pfn);
+}
+
+static void scratch_free(void *ctx, loam_phys_t table)
+{
+	(void)ctx;
+	loam_frame_free(&kernel.frames, loam_phys_to_pfn(table), 0);
+}
+
+static void *scratch_virt(void *ctx, loam_phys_t table)
+{
+	(void)ctx;
+	return loam_host_phys_to_virt(table);
+}
+
+static const struct loam_pt_ops scratch_ops = {
+	.alloc_table = scratch_alloc,
+	.free_table = scratch_free,
+	.table_virt = scratch_virt,
+};
+
+KTEST(paging_cost, "S2.12 mapping n MiB takes ceil(n / 4) tables and a root")
+{
+	static const unsigned sizes_mib[] = { 1, 4, 5, 64 };
+	uint64_t before = loam_frame_free_count(&kernel.frames);
+
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(sizes_mib); i++) {
+		unsigned mib = sizes_mib[i];
+		struct loam_pt pt = { 0 };
+		EXPECT_EQ(loam_pt_init(&pt, &loam_pt_i386, &scratch_ops,
+				       &(struct loam_tlb_ops){ 0 }, NULL),
+			  0);
+		EXPECT_EQ(loam_pt_map(&pt, 0x40000000, 0, LOAM_MIB(mib),
+				      LOAM_PROT_READ, false),
+			  0);
+		EXPECT_EQ(before - loam_frame_free_count(&kernel.frames),
+			  (mib + 3) / 4 + 1);
+		EXPECT_EQ(loam_pt_check(&pt), 0);
+		loam_pt_fini(&pt);
+		EXPECT_EQ(loam_frame_free_count(&kernel.frames), before);
+	}
+}
+
+/* -------- flushing -------- */
+
+/* Has a page show one frame, then another, and looks whether it does. */
+static void flush_rounds(const loam_pfn_t pfns[2])
+{
+	loam_prot_t prot = LOAM_PROT_READ | LOAM_PROT_WRITE;
+	void *first = loam_kspace_vmap(&kernel.kspace, &pfns[0], 1, prot);
+
+	for (unsigned round = 0; round < 8; round++) {
+		volatile uint32_t *word = first;
+		EXPECT(word != NULL);
+		EXPECT_EQ(*word, pfns[round & 1u]);
+		loam_kspace_vunmap(&kernel.kspace, first);
+		expect_fault(touch_read, first, 0);
+		void *next = loam_kspace_vmap(&kernel.kspace,
+					      &pfns[(round + 1) & 1u], 1, prot);
+		EXPECT_EQ((uintptr_t)next, (uintptr_t)first);
+	}
+	loam_kspace_vunmap(&kernel.kspace, first);
+}
+
+static void flush_with_policy(enum loam_tlb_policy policy)
+{
+	enum loam_tlb_policy kept = kernel.pt.policy;
+	loam_pfn_t pfns[2];
+
+	EXPECT_EQ(loam_frame_alloc_bulk(&kernel.frames, 2, pfns, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t *page =
+			loam_host_phys_to_virt(loam_pfn_to_phys(pfns[i]));
+		page[0] = pfns[i];
+	}
+	kernel.pt.policy = policy;
+	flush_rounds(pfns);
+	kernel.pt.policy = kept;
+	loam_frame_free_bulk(&kernel.frames, 2, pfns);
+}
+
+KTEST(paging_flush_cr3, "S4.20 S3.33 X.6 tlb=cr3 flushes all, nothing is stale")
+{
+	struct loam_tlb_stats before = kernel.pt.stats;
+
+	flush_with_policy(LOAM_TLB_CR3);
+	EXPECT_EQ(kernel.pt.stats.full - before.full, 9);
+	EXPECT_EQ(kernel.pt.stats.pages, before.pages);
+	EXPECT(kernel.pt.stats.not_needed > before.not_needed);
+}
+
+KTEST(paging_flush_invlpg, "S4.20 S3.33 X.6 tlb=invlpg flushes single pages")
+{
+	struct loam_tlb_stats before = kernel.pt.stats;
+
+	if (!cpu_features.invlpg) {
+		ktest_skip("this CPU has no invlpg");
+	}
+	flush_with_policy(LOAM_TLB_INVLPG);
+	EXPECT_EQ(kernel.pt.stats.full, before.full);
+	EXPECT(kernel.pt.stats.pages - before.pages >= 9);
+	EXPECT(kernel.pt.stats.not_needed > before.not_needed);
+}
+
+KTEST(paging_flush_auto, "S4.20 X.6 tlb=auto flushes all past the threshold")
+{
+	struct loam_tlb_stats before;
+	enum loam_tlb_policy kept = kernel.pt.policy;
+
+	if (!cpu_features.invlpg) {
+		ktest_skip("this CPU has no invlpg");
+	}
+	kernel.pt.policy = LOAM_TLB_AUTO;
+	void *small = vmalloc(LOAM_PAGE_SIZE * 2);
+	void *large = vmalloc(LOAM_PAGE_SIZE * (LOAM_TLB_FULL_THRESHOLD + 8));
+	before = kernel.pt.stats;
+	vfree(small);
+	uint64_t pages = kernel.pt.stats.pages - before.pages;
+	uint64_t full = kernel.pt.stats.full - before.full;
+	vfree(large);
+	kernel.pt.policy = kept;
+	EXPECT(large != NULL && small != NULL);
+	EXPECT_EQ(full, 0);
+	EXPECT_EQ(pages, 2);
+	EXPECT_EQ(kernel.pt.stats.full - before.full, 1);
+}
+
+KTEST(paging_device, "device ranges keep their offset and leave no trace")
+{
+	/* The BIOS's reset vector, at the end of the first MiB. */
+	const unsigned char *at = loam_kspace_map_phys(&kernel.kspace, 0xFFFF5,
+						       8, LOAM_PROT_READ);
+	const unsigned char *direct =
+		(const unsigned char *)PHYS_TO_VIRT(0xFFFF5u);
+
+	EXPECT(at != NULL);
+	EXPECT_EQ((uintptr_t)at & LOAM_PAGE_MASK, 0xFF5);
+	EXPECT_EQ(memcmp(at, direct, 8), 0);
+	loam_kspace_unmap_phys(&kernel.kspace, (void *)(uintptr_t)at);
+	expect_fault(touch_read, at, 0);
+}
