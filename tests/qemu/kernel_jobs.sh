@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+# The kernel on each boot path and with each amount of memory; to be sourced.
+
+# boot NAME=VALUE...: runs the guest. Sets guest_text (what it printed),
+# guest_why (how it ended, if not well) and guest_status; prints both.
+boot() {
+	guest_text=$(env BUILD="$BUILD" KERNEL="$KERNEL" TIMEOUT=90 "$@" \
+		"$ROOT/scripts/run" </dev/null 2>"$WORK/$job.why")
+	guest_status=$?
+	guest_why=$(cat "$WORK/$job.why")
+	printf '%s\n%s\n' "$guest_text" "$guest_why"
+}
+
+# guest_tap PREFIX: the guest's tests as tests of ours.
+guest_tap() {
+	local plan count
+	plan=$(printf '%s\n' "$guest_text" | sed -n 's/^1\.\.\([0-9]*\)$/\1/p')
+	count=$(printf '%s\n' "$guest_text" | grep -Ec '^(not )?ok [0-9]+ ')
+	printf '%s\n' "$guest_text" |
+		sed -En "s/^(not ok|ok) [0-9]+ -? ?(.*)/\1 $1: \2/p" \
+			>>"$WORK/$job.results"
+	if [ -z "$plan" ]; then
+		verdict "$1: the guest prints one plan" "there is none"
+	elif [ "$plan" != "$count" ] || [ "$count" -eq 0 ]; then
+		verdict "$1: the guest runs the tests it planned" \
+			"planned: $(echo $plan), seen: $count"
+	fi
+}
+
+# ended_well: nothing, or what is wrong.
+ended_well() {
+	[ "$guest_status" -eq 0 ] || printf '%s\n' "$guest_why"
+}
+
+# job_tests BOOT MEM: every test of the kernel, then every check.
+job_tests() {
+	boot BOOT="$1" MEM="$2" CMD="test; check"
+	guest_tap "$1 $2"
+	verdict "S4.31 X.5 $1 $2: comes up, its checks pass, and says so" \
+		"$(ended_well)"
+	verdict "S4.1 $1 $2: the eight steps, in order" "$(
+		steps=$(printf '%s\n' "$guest_text" |
+			sed -n 's/^\[\([0-9]\)\] .*/\1/p' | tr -d '\n')
+		[ "$steps" = 12345678 ] || echo "seen: $steps")"
+	verdict "$1 $2: no report is left without an answer" "$(
+		printf '%s\n' "$guest_text" | grep -E 'FAILED|panic:' |
+			grep -v '^#')"
+}
+
+# map_of TEXT: the normalised map the kernel printed.
+map_of() {
+	printf '%s\n' "$1" | sed -n '/^memory map: /,/^usable: /p'
+}
+
+# boot_same PATH MEM: the machine of job_maps, with the boot disk and the disc of
+# GRUB in their drives, started in one of the three ways.
+boot_same() {
+	local disk="file=$WORK/$job.img,format=raw,if=ide"
+	local disc=$WORK/$job.iso
+	case $1 in
+	multiboot)
+		boot MEM="$2" CMD=map APPEND=quiet \
+			QEMU_ARGS="-drive $disk -snapshot -cdrom $disc"
+		;;
+	bios)
+		boot BOOT=bios MEM="$2" DISK="$WORK/$job.img" \
+			QEMU_ARGS="-cdrom $disc -boot c"
+		;;
+	grub)
+		boot BOOT=bios MEM="$2" DISK="$WORK/$job.img" \
+			QEMU_ARGS="-cdrom $disc -boot d"
+		;;
+	esac
+}
+
+# job_maps MEM: one machine has one map, and it is the memory that it was given.
+job_maps() {
+	local path first="" map frames given listed
+	make_disk "$WORK/$job.img" "$KERNEL" --cmdline "cmd=map quiet" &&
+		"$ROOT/scripts/mkiso" -o "$WORK/$job.iso" --kernel "$KERNEL" \
+			--cmdline "cmd=map quiet" || return
+	for path in multiboot bios grub; do
+		boot_same "$path" "$1"
+		map=$(map_of "$guest_text")
+		if [ -z "$map" ]; then
+			verdict "S1.30 $path $1: prints its map" \
+				"there is none; $guest_why"
+			continue
+		fi
+		if [ -z "$first" ]; then
+			first=$map
+		else
+			verdict "S1.30 $path $1: the map is that of multiboot" \
+				"$(diff <(echo "$first") <(echo "$map"))"
+		fi
+		# The frames printed are those of the firmware's usable entries,
+		# and all the memory there is but for holes of less than 1 MiB.
+		frames=$(echo "$map" | sed -n 's/^usable: \([0-9]*\) .*/\1/p')
+		given=$((${1%M} * 256))
+		verdict "S1.3 S4.4 $path $1: usable memory is -m minus holes" "$(
+			[ "$((given - frames))" -ge 0 ] &&
+				[ "$((given - frames))" -lt 256 ] ||
+				echo "$frames of $given frames")"
+		listed=$(printf '%s\n' "$guest_text" | usable_entries)
+		verdict "S1.3 $path $1: and what the firmware's entries say" "$(
+			[ "$listed" = "$frames" ] ||
+				echo "map: $frames, entries: $listed")"
+	done
+	rm -f "$WORK/$job.img" "$WORK/$job.iso"
+}
+
+# usable_entries: whole frames in the usable rows of the firmware map on standard
+# input (rows: base, length, size with unit, type). QEMU's never overlap.
+usable_entries() {
+	local line base length total=0
+	while IFS= read -r line; do
+		read -r base length _ <<<"$line"
+		total=$((total + (base + length) / 4096 - (base + 4095) / 4096))
+	done < <(sed -n '/^firmware map: /,/^$/{/ 1 usable$/p;}')
+	echo "$total"
+}
+
+# job_modules BOOT: modules reach the kernel and are reserved for it.
+job_modules() {
+	local file=$WORK/$job.module
+	head -c 70001 /dev/zero >"$file"
+	boot BOOT="$1" MEM=32M CMD="map" APPEND=quiet \
+		MODULES="$file:some arguments"
+	verdict "S4.8 $1: a module has an owner in the table" "$(
+		ended_well
+		holds "$guest_text" 'module')"
+	rm -f "$file"
+}
+
+# job_demonstration BOOT: without a terminal and without commands.
+job_demonstration() {
+	local table
+	boot BOOT="$1" MEM=64M
+	verdict "X.4 X.9 $1: shows what it brought up, and ends by itself" "$(
+		ended_well
+		for table in 'firmware map' 'memory map' 'owner' 'zone' \
+			'slab' 'range|address map' 'check: every floor is well'; do
+			holds "$guest_text" "$table"
+		done)"
+}
+
+# job_tlb POLICY: the ways to flush a translation.
+job_tlb() {
+	boot MEM=64M CMD="test; check" APPEND="quiet tlb=$1"
+	guest_tap "tlb=$1"
+	verdict "S4.20 X.6 tlb=$1: all the tests pass" "$(ended_well)"
+}
+
+# job_cpu MODEL: older and newer processors.
+job_cpu() {
+	boot MEM=64M CMD="test; check" APPEND=quiet CPU="$1"
+	guest_tap "cpu $1"
+	verdict "S4.20 cpu $1: all the tests pass" "$(ended_well)"
+}
+
+# job_bad_magic: EAX is not what any loader leaves.
+job_bad_magic() {
+	boot BOOT=bios MAGIC=0 TIMEOUT=20
+	verdict "S4.5 another number in EAX: a sentence, and an end" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_why" 'the guest reported failure'
+		holds "$guest_text" 'entered with 0x0+ in EAX'
+		holds "$guest_text" 'cannot bring memory up: .')"
+}
+
+# job_small BOOT MEM: hardly any memory. The kernel may come up in it, or whoever
+# finds that there is too little says so.
+job_small() {
+	boot BOOT="$1" MEM="$2" CMD="check" TIMEOUT=20
+	if [ "$guest_status" -eq 0 ]; then
+		verdict "$1 $2: comes up, or ends with a sentence" ""
+		return
+	fi
+	verdict "$1 $2: comes up, or ends with a sentence" "$(
+		holds "$guest_why" 'reported failure|boot loader gave up'
+		holds "$guest_text" \
+			'memory up: .|^boot: .*memory|^error: .*memory')"
+}
+
+# job_none: 1 MiB in all has no place for a kernel at 1 MiB.
+job_none() {
+	boot BOOT=bios MEM=1M TIMEOUT=20
+	verdict "boot disk, 1M: no memory for the kernel is a sentence" \
+		"$(gave_up 'the kernel needs memory at 0x00100000-')"
+}
+
+# job_failing: a failed command is a failed run.
+job_failing() {
+	boot MEM=16M CMD="nonsense; check"
+	verdict "X.7 a command that fails makes the exit status 1" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_why" 'the guest reported failure'
+		holds "$guest_text" 'no command "nonsense"')"
+}
