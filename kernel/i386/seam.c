@@ -6,6 +6,7 @@
 
 #include "../console.h"
 #include "../machine.h"
+#include "../symbols.h"
 #include "cpu.h"
 #include "layout.h"
 #include "trap.h"
@@ -67,7 +68,36 @@ void loam_host_unlock(struct loam_host_lock *lock)
 	}
 }
 
+/* The address that the text ends with, "0x" and eight digits, or 0. */
+static uintptr_t seam_last_address(const char *text)
+{
+	size_t length = loam_strlen(text);
+	if (length < 10 || text[length - 10] != '0' ||
+	    text[length - 9] != 'x') {
+		return 0;
+	}
+	uintptr_t address = 0;
+	for (size_t i = length - 8; i < length; i++) {
+		char c = text[i];
+		unsigned digit = c >= 'a' ? (unsigned)(c - 'a') + 10
+					  : (unsigned)(c - '0');
+		address = address << 4 | digit;
+	}
+	return address;
+}
+
+/* Reports end with the address of a caller, whose name is what people read. */
 void loam_host_log(enum loam_log_level level, const char *text)
 {
+	uintptr_t address = seam_last_address(text);
+	uintptr_t offset;
+	if (address != 0 && symbol_find(address, &offset) != NULL) {
+		char name[64];
+		char line[384];
+		loam_snprintf(line, sizeof(line), "%s (%s)", text,
+			      symbol_format(name, address));
+		console_log(level, line);
+		return;
+	}
 	console_log(level, text);
 }

@@ -392,9 +392,15 @@ static void report_bad_free(struct loam_slabs *slabs, struct loam_slab *slab,
 	if (!start) {
 		loam_misuse(caller, "interior free of %p: %s", object, what);
 	} else if (!slab_is_live(cache, object)) {
-		loam_misuse(caller, "double free of %p: %s, freed from %p",
-			    object, what,
-			    loam_slab_debug_caller(cache, object, true));
+		const void *freed = loam_slab_debug_caller(cache, object, true);
+		if (freed != NULL) {
+			loam_misuse(caller,
+				    "double free of %p: %s, freed from %p",
+				    object, what, freed);
+		} else {
+			loam_misuse(caller, "double free of %p: %s", object,
+				    what);
+		}
 	} else {
 		loam_misuse(caller, "free of %p to the wrong cache %s: %s",
 			    object, wanted->name, what);
