@@ -17,6 +17,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CONFIG ?=
 FUZZ_SECONDS ?= 600
+ROUNDS ?= 20
 SUITES ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 V ?= 0
@@ -56,11 +57,13 @@ help:
 ##     GDB=1               wait for a debugger on port 1234
 ##   make test           everything: unit tests in five builds, tools, fuzzers,
 ##                       static checks, the kernel on every boot path and size
-##     SUITES="unit check" only these of: boot unit tools fuzz example check
+##     SUITES="unit check" only these of: check example unit tools fuzz debug boot
 ##   make quick          the unit tests in one build, and the static checks
 ##   make check          the static checks alone
 ##   make fuzz           every fuzzer for FUZZ_SECONDS=600, at most JOBS at once
 ##   make coverage       lines and branches of src/ the unit tests reach
+##   make soak           the kernel's tests on every boot path and size, ROUNDS=20
+##                       times in a row
 ##   make bench-kernel   instructions per operation, and what bring-up costs
 ##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
@@ -84,6 +87,12 @@ run:
 kernel: $(KERNEL) $(BOOT_PARTS)
 	@:
 
+.PHONY: soak
+soak:
+	@scripts/deps.sh test
+	@$(MAKE_JOBS) kernel
+	@scripts/soak '$(KERNEL)' build '$(ROUNDS)'
+
 .PHONY: bench-kernel
 bench-kernel:
 	@scripts/deps.sh run
@@ -97,12 +106,13 @@ bench-kernel:
 test:
 	@scripts/deps.sh test
 	@$(MAKE_JOBS) test-programs
+	@$(MAKE_JOBS) DEBUG=1 kernel
 	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \
 		scripts/run-tests $(SUITES)
 
 quick:
 	@scripts/deps.sh check
-	@$(MAKE_JOBS) unit-gcc64 check-programs
+	@$(MAKE_JOBS) unit-gcc64 unit-threads check-programs
 	@JOBS='$(JOBS)' VARIANTS=gcc64 scripts/run-tests unit check
 
 check:
@@ -121,7 +131,7 @@ coverage:
 	@scripts/coverage build/coverage $(UNIT_TESTS)
 
 test-programs: $(VARIANTS:%=unit-%) tools fuzz-programs check-programs kernel
-test-programs: example
+test-programs: example unit-threads
 	@:
 check-programs: $(LIBRARY_CHECKS)
 	@:
