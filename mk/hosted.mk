@@ -24,6 +24,7 @@ VARIANT_gcc32 := $(GCC_HOSTED) -m32 $(DEBUG_ON) $(SANITIZE)
 VARIANT_clang64 := $(CLANG) -m64 $(DEBUG_ON) $(SANITIZE)
 VARIANT_clang32 := $(CLANG) -m32 $(DEBUG_ON) $(SANITIZE)
 VARIANT_release := $(GCC_HOSTED) -m64 -O2 -DNDEBUG
+VARIANT_tsan := $(CLANG) -m64 $(DEBUG_ON) -fsanitize=thread
 VARIANT_coverage := $(GCC_HOSTED) -m64 -O0 --coverage -DLOAM_DEBUG=1
 VARIANT_fuzz := $(CLANG) -m64 $(DEBUG_ON) $(SANITIZE) -fsanitize=fuzzer-no-link
 
@@ -62,8 +63,13 @@ $$(call include_deps,$$(call objects,$(1),$$(UNIT_TESTS:%=tests/unit/%.c) \
 	tests/unit/test.c $$(HOSTED_SOURCES) $$(LIBRARY_SOURCES) \
 	$$(TOOL_SOURCES)))
 endef
-$(foreach variant,$(VARIANTS) coverage fuzz,$(eval \
+$(foreach variant,$(VARIANTS) tsan coverage fuzz,$(eval \
 	$(call hosted_variant,$(variant))))
+
+# Those that run threads are tried for data races too.
+.PHONY: unit-threads
+unit-threads: $(patsubst %,build/tsan/%,$(filter %_threads,$(UNIT_TESTS)))
+	@:
 
 # ------------------------------------------------ the tool
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Formatted text without a C library and without 64-bit division. */
-#include <limits.h>
-
 #include <loam/mem.h>
+
+/* Of <limits.h>, whose gcc version goes on to the C library's. */
+#define INT_MAX __INT_MAX__
+#define INT_MIN (-INT_MAX - 1)
 
 /*
  * loam_vsnprintf() goes over the format once. A directive is parsed into a
