@@ -82,7 +82,7 @@ struct loam_boot_machine {
 	enum loam_tlb_policy tlb_policy;
 	uintptr_t bias;      /* of the page tables: 0 but under emulation */
 	uint32_t slab_flags; /* LOAM_CACHE_*: debugging of all caches */
-	const struct loam_boot_segment *segments;
+	const struct loam_boot_segment *segments; /* by ascending address */
 	unsigned segment_count;
 	/*
 	 * Physical memory below this may be touched through the direct map

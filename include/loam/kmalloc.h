@@ -58,8 +58,8 @@ void *loam_kmalloc_aligned(struct loam_kmalloc *kmalloc, size_t size_bytes,
 size_t loam_ksize(struct loam_kmalloc *kmalloc, const void *block);
 
 /*
- * Frees a block of any of the above. NULL does nothing. Anything that is not
- * the start of a live block is reported with its owner and the caller, and
+ * Frees a block of any of the above, or an object of any slab cache. NULL does
+ * nothing. Anything else is reported with its owner and the caller, and
  * ignored.
  */
 void loam_kfree(struct loam_kmalloc *kmalloc, void *block);

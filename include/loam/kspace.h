@@ -20,6 +20,7 @@ struct loam_arena; /* open, at the end of this header */
 enum loam_range_kind {
 	LOAM_RANGE_FREE,
 	LOAM_RANGE_VMALLOC,
+	LOAM_RANGE_KMALLOC, /* made by vmalloc for LOAM_OWNER_KMALLOC */
 	LOAM_RANGE_VMAP,
 	LOAM_RANGE_DEVICE,
 	LOAM_RANGE_RESERVED, /* taken by loam_arena_alloc_at() and the like */
@@ -191,6 +192,17 @@ void loam_kspace_vfree(struct loam_kspace *kspace, void *start);
  * Usable bytes of a vmalloc block, whole pages; 0 if start is not one. O(1).
  */
 size_t loam_kspace_vsize(struct loam_kspace *kspace, const void *start);
+
+/*
+ * For kmalloc, whose large blocks vmalloc makes, labelled LOAM_OWNER_KMALLOC:
+ * vfree does not take them, nor do these take vmalloc's own. Free returns
+ * whether there was such a block at `start`; if not, nothing is reported.
+ */
+bool loam_kspace_free_kmalloc(struct loam_kspace *kspace, void *start);
+size_t loam_kspace_size_kmalloc(struct loam_kspace *kspace, const void *start);
+
+/* True if the address lies in a block of kmalloc's: interior, or its start. */
+bool loam_kspace_in_kmalloc(struct loam_kspace *kspace, const void *address);
 
 /*
  * Maps count frames of the caller's at consecutive pages, guard pages on both

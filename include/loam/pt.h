@@ -208,6 +208,12 @@ int loam_pt_protect(struct loam_pt *pt, uintptr_t virt, size_t size,
 void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size);
 
 /*
+ * The calling CPU's part of it, for who asks the others later, or never: may
+ * be called under a lock.
+ */
+void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size);
+
+/*
  * Makes every table above the pages of the range present (S0.10), so that
  * later maps in it allocate nothing and the range is the same in every space
  * that shares the root entries. Large pages that are there stay.

@@ -45,7 +45,8 @@ void loam_slab_set_default_flags(struct loam_slabs *slabs, uint32_t flags);
  * construct, or NULL, is called once for each object when its memory is taken
  * from the frames, not at each alloc: objects come back as they were freed.
  * Caches without constructor and debug flags, of the same object size and
- * alignment, share one unless LOAM_CACHE_NO_MERGE. name must outlive the cache.
+ * alignment, share one unless LOAM_CACHE_NO_MERGE. name must outlive
+ * the cache, and all that share it.
  * NULL: bad arguments, too many caches, no memory.
  */
 struct loam_cache *loam_cache_create(struct loam_slabs *slabs, const char *name,
@@ -54,8 +55,10 @@ struct loam_cache *loam_cache_create(struct loam_slabs *slabs, const char *name,
 				     void (*construct)(void *object));
 
 /*
- * Gives everything back. With objects still allocated: reported with their
- * number, -LOAM_EBUSY, nothing changed.
+ * Gives everything back. Nobody may use the cache any more, but for reclaim
+ * on other CPUs. With objects still allocated: reported with their number,
+ * -LOAM_EBUSY, nothing changed. -LOAM_EAGAIN: another CPU is shrinking it just
+ * now. A cache that several creations share goes with the last of them.
  */
 int loam_cache_destroy(struct loam_slabs *slabs, struct loam_cache *cache);
 
@@ -90,8 +93,9 @@ bool loam_slab_free_from(struct loam_slabs *slabs, void *object,
 void *loam_slab_alloc_index(struct loam_slabs *slabs, unsigned index,
 			    loam_flags_t flags, const void *caller);
 
-/* Index of a cache, as in struct loam_slab's cache_index. */
+/* Index of a cache, as in the shadow, and the usable bytes of its objects. */
 unsigned loam_cache_index(const struct loam_cache *cache);
+size_t loam_cache_object_bytes(const struct loam_cache *cache);
 
 /* Usable bytes of the live object, or 0 if it is none. */
 size_t loam_slab_size(struct loam_slabs *slabs, const void *object);
@@ -103,7 +107,7 @@ size_t loam_slab_size(struct loam_slabs *slabs, const void *object);
 size_t loam_cache_shrink(struct loam_slabs *slabs, struct loam_cache *cache);
 size_t loam_slab_shrink_all(struct loam_slabs *slabs);
 
-/* Takes back what an offline CPU holds. */
+/* Takes back what a CPU holds that is offline: it must not run meanwhile. */
 void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu);
 
 struct loam_cache_stats {
@@ -136,7 +140,10 @@ int loam_cache_walk(struct loam_slabs *slabs, struct loam_cache *cache,
 		    int (*visit)(void *arg, void *object, const void *caller),
 		    void *arg);
 
-/* 0, or -LOAM_EFAULT (logged): every invariant of the essay. */
+/*
+ * 0, or -LOAM_EFAULT (logged): every invariant of the essay. No other CPU may
+ * be in a cache meanwhile. O(objects).
+ */
 int loam_slab_check(struct loam_slabs *slabs);
 
 /* The instance and the fast paths. */

@@ -33,7 +33,8 @@
 struct loam_slab_shadow {
 	uint8_t *bytes;
 	loam_phys_t covered; /* memory from physical 0 on, in bytes */
-	int (*back)(void *ctx, void *page); /* 0 or an error; may be NULL */
+	/* 0 or a negative errno; flags: LOAM_NOSLEEP. May be NULL. */
+	int (*back)(void *ctx, void *page, loam_flags_t flags);
 	void *ctx;
 };
 
@@ -68,6 +69,8 @@ struct loam_slot_stack {
 };
 
 struct loam_magazine;
+
+LOAM_STATIC_ASSERT(LOAM_MAX_CPUS <= 255, "struct loam_slab.active holds a CPU");
 
 /* The rest of it. */
 struct loam_cache_cpu {

@@ -19,6 +19,7 @@ struct loam_zero_window {
 	size_t size;                /* c: bytes, whole pages */
 	loam_pfn_t zero;            /* c: the frame that all pages share */
 	size_t real_pages;          /* k */
+	unsigned flushing;          /* k: pages that other CPUs may see stale */
 };
 
 /*
@@ -32,11 +33,12 @@ int loam_zero_window_init(struct loam_zero_window *window,
 
 /*
  * Makes the page that holds `address` private, writable and zero, unless it
- * is already. window is a void pointer so that this can serve as a callback.
- * -LOAM_EINVAL outside of the window, -LOAM_ENOMEM. Takes kspace->lock; does
- * not sleep. Cost: O(levels).
+ * is already, for every CPU. window is a void pointer so that this can serve
+ * as a callback. flags: LOAM_NOSLEEP.
+ * -LOAM_EINVAL outside of the window, -LOAM_ENOMEM. Takes kspace->lock, and
+ * asks other CPUs to flush without it: no lock may be held. Cost: O(levels).
  */
-int loam_zero_window_back(void *window, void *address);
+int loam_zero_window_back(void *window, void *address, loam_flags_t flags);
 
 /* 0, or -LOAM_EFAULT (logged): each page is shared and read-only, or real. */
 int loam_zero_window_check(struct loam_zero_window *window);

@@ -410,6 +410,18 @@ static size_t reclaim_region(struct loam_kernel *kernel, loam_phys_t base,
 	return freed;
 }
 
+/* The kernel's init pages become plain memory of the direct map. */
+static int reclaim_protect(struct loam_kernel *kernel,
+			   const struct loam_memblock_region *region)
+{
+	uintptr_t virt = kernel->layout.direct_base + (uintptr_t)region->base;
+	loam_lock(&kernel->kspace.lock);
+	int error = loam_pt_protect(&kernel->pt, virt, (size_t)region->size,
+				    loam_boot_direct_prot(kernel));
+	loam_unlock(&kernel->kspace.lock);
+	return error;
+}
+
 size_t loam_boot_reclaim(struct loam_kernel *kernel)
 {
 	struct loam_memblock *memblock = &kernel->memblock;
@@ -423,11 +435,7 @@ size_t loam_boot_reclaim(struct loam_kernel *kernel)
 			continue;
 		}
 		if (region.owner == LOAM_RESERVED_KERNEL_INIT &&
-		    loam_pt_protect(&kernel->pt,
-				    kernel->layout.direct_base +
-					    (uintptr_t)region.base,
-				    (size_t)region.size,
-				    loam_boot_direct_prot(kernel)) != 0) {
+		    reclaim_protect(kernel, &region) != 0) {
 			i++;
 			continue;
 		}
@@ -448,9 +456,6 @@ int loam_boot_check(struct loam_kernel *kernel)
 	}
 	if (error == 0) {
 		error = loam_frame_check(&kernel->frames);
-	}
-	if (error == 0) {
-		error = loam_pt_check(&kernel->pt);
 	}
 	if (error == 0) {
 		error = loam_kspace_check(&kernel->kspace);

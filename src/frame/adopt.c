@@ -110,9 +110,31 @@ static void adopt_layout(struct loam_frames *frames, unsigned char *at)
 }
 
 /*
+ * Where the memory that can be touched by now ends: bring-up may have mapped
+ * less than the direct map will have in the end. By halving, to a frame.
+ */
+static loam_phys_t adopt_mapped_end(loam_phys_t direct_end)
+{
+	loam_phys_t mapped = 0;
+	loam_phys_t beyond = direct_end;
+	if (loam_host_phys_to_virt(direct_end - 1) != NULL) {
+		return direct_end;
+	}
+	while (beyond - mapped > LOAM_PAGE_SIZE) {
+		loam_phys_t middle = loam_round_down(
+			mapped + (beyond - mapped) / 2, LOAM_PAGE_SIZE);
+		if (loam_host_phys_to_virt(middle - 1) != NULL) {
+			mapped = middle;
+		} else {
+			beyond = middle;
+		}
+	}
+	return mapped;
+}
+
+/*
  * Gets the metadata from memblock: above the DMA zone if it fits there, as low
- * as possible, where bring-up has memory mapped. NULL: nothing was taken, or
- * what was taken is not mapped.
+ * as possible, where bring-up has memory mapped. NULL: there is no room.
  */
 static unsigned char *adopt_metadata(struct loam_frames *frames,
 				     struct loam_memblock *memblock,
@@ -131,12 +153,13 @@ static unsigned char *adopt_metadata(struct loam_frames *frames,
 	if (bytes > SIZE_MAX / 2) {
 		return NULL;
 	}
+	loam_phys_t mapped_end = adopt_mapped_end(direct_end);
 	loam_phys_t phys = loam_memblock_alloc(
-		memblock, bytes, LOAM_PAGE_SIZE, dma_end, direct_end,
+		memblock, bytes, LOAM_PAGE_SIZE, dma_end, mapped_end,
 		LOAM_BOTTOM_UP, LOAM_RESERVED_METADATA);
 	if (phys == LOAM_PHYS_NONE) {
 		phys = loam_memblock_alloc(memblock, bytes, LOAM_PAGE_SIZE, 0,
-					   direct_end, LOAM_BOTTOM_UP,
+					   mapped_end, LOAM_BOTTOM_UP,
 					   LOAM_RESERVED_METADATA);
 	}
 	if (phys == LOAM_PHYS_NONE) {

@@ -284,7 +284,7 @@ static size_t block_size(struct loam_kmalloc *kmalloc, const void *block)
 static void report_no_block(struct loam_kmalloc *kmalloc, const void *block,
 			    const char *operation, const void *caller)
 {
-	char what[96];
+	char what[160];
 	loam_kmalloc_describe(kmalloc, block, what, sizeof(what));
 	loam_misuse(caller, "%s of %p, which is no block: %s", operation, block,
 		    what);
@@ -300,6 +300,19 @@ size_t loam_ksize(struct loam_kmalloc *kmalloc, const void *block)
 		report_no_block(kmalloc, block, "size", LOAM_CALLER());
 	}
 	return size;
+}
+
+/* True if the block lies where the flags want it: LOAM_DMA has a border. */
+static bool block_has_kind(const struct loam_kmalloc *kmalloc,
+			   const void *block, size_t size_bytes,
+			   loam_flags_t flags)
+{
+	if ((flags & LOAM_DMA) == 0) {
+		return true;
+	}
+	uintptr_t end = (uintptr_t)block - kmalloc->slabs->direct + size_bytes;
+	const struct loam_zone *dma = &kmalloc->frames->zones[LOAM_ZONE_DMA];
+	return end <= loam_pfn_to_phys(dma->end);
 }
 
 void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
@@ -320,7 +333,8 @@ void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 		report_no_block(kmalloc, block, "resize", caller);
 		return NULL;
 	}
-	bool fits = size_bytes <= old_size;
+	bool fits = size_bytes <= old_size &&
+		    block_has_kind(kmalloc, block, old_size, flags);
 	if (fits && (size_bytes > old_size / 2 || old_size <= 64)) {
 		return block;
 	}
@@ -330,7 +344,7 @@ void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 		/* Shrinking in place needs no memory. */
 		return fits ? block : NULL;
 	}
-	memcpy(moved, block, fits ? size_bytes : old_size);
+	memcpy(moved, block, size_bytes < old_size ? size_bytes : old_size);
 	free_for(kmalloc, block, caller);
 	return moved;
 }
@@ -340,11 +354,6 @@ void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 void loam_kmalloc_describe(struct loam_kmalloc *kmalloc, const void *address,
 			   char *to, size_t size_bytes)
 {
-	static const char *const owners[LOAM_OWNER_COUNT] = {
-		"a frame-floor block", "a page table",     "slab memory",
-		"allocator metadata",  "a kmalloc block",  "vmalloc memory",
-		"a heap's memory",     "a process's page", "a kernel stack",
-	};
 	if (loam_slab_describe(kmalloc->slabs, address, to, size_bytes)) {
 		return;
 	}
@@ -355,13 +364,19 @@ void loam_kmalloc_describe(struct loam_kmalloc *kmalloc, const void *address,
 			    loam_phys_to_pfn((loam_phys_t)offset),
 			    &info) == 0) {
 		if (info.state == LOAM_TAG_USED) {
-			loam_snprintf(to, size_bytes,
-				      "in %s of %u frames at frame 0x%x",
-				      owners[info.owner % LOAM_OWNER_COUNT],
-				      1u << info.order, info.head);
+			loam_snprintf(
+				to, size_bytes,
+				"%s, in a block of %u frames at frame 0x%x",
+				loam_owner_name(info.owner), 1u << info.order,
+				info.head);
 		} else {
 			loam_snprintf(to, size_bytes, "in a free frame");
 		}
+		return;
+	}
+	if (kmalloc->kspace != NULL) {
+		loam_kspace_describe(kmalloc->kspace, (uintptr_t)address, to,
+				     size_bytes);
 		return;
 	}
 	loam_snprintf(to, size_bytes, "no memory of ours");
@@ -409,6 +424,7 @@ int loam_kmalloc_check(struct loam_kmalloc *kmalloc)
 		LOAM_CHECK(index < LOAM_CACHE_MAX);
 		const struct loam_cache *cache = kmalloc->slabs->cache[index];
 		LOAM_CHECK(cache != NULL && loam_cache_index(cache) == index);
+		LOAM_CHECK(loam_cache_object_bytes(cache) >= size);
 	}
 	LOAM_CHECK(kmalloc->fast_limit == 0 ||
 		   kmalloc->fast_limit == LOAM_KMALLOC_SLAB_MAX);

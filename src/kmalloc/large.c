@@ -62,7 +62,8 @@ static void *large_alloc_pages(struct loam_kmalloc *kmalloc, size_t size_bytes,
 	if (kmalloc->kspace == NULL || (flags & LOAM_DMA) != 0) {
 		return NULL;
 	}
-	loam_flags_t want = (flags & (LOAM_ZERO | LOAM_NOSLEEP)) | LOAM_HIGH;
+	loam_flags_t want = (flags & (LOAM_ZERO | LOAM_NOSLEEP)) | LOAM_HIGH |
+			    LOAM_OWNED_BY(LOAM_OWNER_KMALLOC);
 	void *block =
 		loam_kspace_vmalloc(kmalloc->kspace, size_bytes, align, want);
 	if (block != NULL) {
@@ -128,7 +129,41 @@ size_t loam_kmalloc_large_size(struct loam_kmalloc *kmalloc, const void *block)
 	}
 	return kmalloc->kspace == NULL
 		       ? 0
-		       : loam_kspace_vsize(kmalloc->kspace, block);
+		       : loam_kspace_size_kmalloc(kmalloc->kspace, block);
+}
+
+/* Says what the address is that is no block, or not to be freed now. */
+static void large_report(struct loam_kmalloc *kmalloc, const char *kind,
+			 const void *block, const void *caller)
+{
+	char what[160];
+	loam_kmalloc_describe(kmalloc, block, what, sizeof(what));
+	loam_misuse(caller, "%s free of %p: %s", kind, block, what);
+}
+
+/* An address of the direct map: the block of frames that it begins. */
+static void large_free_block(struct loam_kmalloc *kmalloc, void *block,
+			     loam_pfn_t pfn, const struct loam_frame_info *info,
+			     const void *caller)
+{
+	const char *kind = NULL;
+	if (info->untouched) {
+		kind = "wild";
+	} else if (info->state != LOAM_TAG_USED) {
+		kind = "double";
+	} else if (info->owner != LOAM_OWNER_KMALLOC) {
+		kind = "foreign";
+	} else if (!large_is_block(info, pfn, block)) {
+		kind = "interior";
+	} else if (info->refs != 1) {
+		kind = "early"; /* somebody holds a reference to its frames */
+	}
+	if (kind != NULL) {
+		large_report(kmalloc, kind, block, caller);
+		return;
+	}
+	loam_frame_free(kmalloc->frames, pfn, info->order);
+	large_uncount(kmalloc, (size_t)LOAM_PAGE_SIZE << info->order);
 }
 
 void loam_kmalloc_large_free(struct loam_kmalloc *kmalloc, void *block,
@@ -137,30 +172,15 @@ void loam_kmalloc_large_free(struct loam_kmalloc *kmalloc, void *block,
 	loam_pfn_t pfn;
 	struct loam_frame_info info;
 	if (large_head(kmalloc, block, &pfn, &info)) {
-		if (large_is_block(&info, pfn, block)) {
-			large_uncount(kmalloc,
-				      (size_t)LOAM_PAGE_SIZE << info.order);
-			loam_frame_free(kmalloc->frames, pfn, info.order);
-			return;
-		}
-		char what[96];
-		loam_kmalloc_describe(kmalloc, block, what, sizeof(what));
-		bool twice = info.state == LOAM_TAG_FREE ||
-			     info.state == LOAM_TAG_CACHED;
-		loam_misuse(caller, "%s free of %p: %s",
-			    twice                              ? "double"
-			    : info.owner == LOAM_OWNER_KMALLOC ? "interior"
-							       : "foreign",
-			    block, what);
+		large_free_block(kmalloc, block, pfn, &info, caller);
 		return;
 	}
+	struct loam_kspace *kspace = kmalloc->kspace;
 	size_t size = loam_kmalloc_large_size(kmalloc, block);
-	if (size != 0) {
+	if (size != 0 && loam_kspace_free_kmalloc(kspace, block)) {
 		large_uncount(kmalloc, size);
-		loam_kspace_vfree(kmalloc->kspace, block);
 		return;
 	}
-	char what[96];
-	loam_kmalloc_describe(kmalloc, block, what, sizeof(what));
-	loam_misuse(caller, "wild free of %p: %s", block, what);
+	bool inside = kspace != NULL && loam_kspace_in_kmalloc(kspace, block);
+	large_report(kmalloc, inside ? "interior" : "wild", block, caller);
 }

@@ -8,6 +8,8 @@ const char *loam_range_kind_name(enum loam_range_kind kind)
 	switch (kind) {
 	case LOAM_RANGE_FREE:
 		return "free";
+	case LOAM_RANGE_KMALLOC:
+		return "kmalloc";
 	case LOAM_RANGE_VMALLOC:
 		return "vmalloc";
 	case LOAM_RANGE_VMAP:
@@ -216,7 +218,8 @@ static int check_range(void *arg, uintptr_t start, size_t size, bool free,
 	LOAM_CHECK(kind <= LOAM_RANGE_DEVICE);
 	struct check_pages pages = {
 		.kspace = kspace,
-		.chained = kind == LOAM_RANGE_VMALLOC,
+		.chained = kind == LOAM_RANGE_VMALLOC ||
+			   kind == LOAM_RANGE_KMALLOC,
 		.next = (loam_pfn_t)kspace_tag_word(tag),
 	};
 	int error = loam_pt_visit(kspace->pt, start, start + (size - 1),

@@ -21,21 +21,6 @@
 
 #include "kspace_int.h"
 
-/* Forgets this CPU's translation of one page. */
-static void slot_flush(struct loam_pt *pt, uintptr_t virt)
-{
-	if (!pt->live) {
-		return;
-	}
-	if (pt->policy != LOAM_TLB_CR3 && pt->tlb->flush_page != NULL) {
-		pt->stats.pages++;
-		pt->tlb->flush_page(pt->ctx, virt);
-	} else {
-		pt->stats.full++;
-		pt->tlb->flush_all(pt->ctx);
-	}
-}
-
 /*
  * Makes a slot show the frame, or, with LOAM_PFN_NONE, nothing. pfns[] and
  * the page table change together, under the lock and without interrupts.
@@ -52,7 +37,8 @@ static int slot_set(struct loam_kspace *kspace, unsigned cpu, unsigned slot,
 		long pages =
 			loam_pt_unmap_noflush(kspace->pt, virt, LOAM_PAGE_SIZE);
 		LOAM_VERIFY(pages == 1);
-		slot_flush(kspace->pt, virt);
+		/* No other CPU uses this slot: nobody else is asked. */
+		loam_pt_flush_local(kspace->pt, virt, LOAM_PAGE_SIZE);
 		*shown = LOAM_PFN_NONE;
 	}
 	if (pfn != LOAM_PFN_NONE) {

@@ -246,38 +246,74 @@ void *loam_kspace_vmalloc(struct loam_kspace *kspace, size_t size_bytes,
 		range_give(kspace, start);
 		return NULL;
 	}
-	range_publish(kspace, start, LOAM_RANGE_VMALLOC, chain.first);
+	enum loam_range_kind kind = LOAM_RANGE_VMALLOC;
+	if (LOAM_OWNER_OF(flags) == LOAM_OWNER_KMALLOC) {
+		kind = LOAM_RANGE_KMALLOC;
+	}
+	range_publish(kspace, start, kind, chain.first);
 	return (void *)start;
 }
 
-void loam_kspace_vfree(struct loam_kspace *kspace, void *start)
+/* Frees what vmalloc made as this kind; false: no such range starts here. */
+static bool vmalloc_free(struct loam_kspace *kspace, void *start,
+			 enum loam_range_kind kind)
 {
-	if (start == NULL) {
-		return;
-	}
 	uintptr_t at = (uintptr_t)start;
 	uintptr_t first;
 	size_t pages = range_claim(kspace, at, KSPACE_KIND_MASK,
-				   LOAM_RANGE_VMALLOC, &first);
+				   (uintptr_t)kind, &first);
 	if (LOAM_UNLIKELY(pages == 0)) {
-		range_report(kspace, LOAM_CALLER(), "vfree", start);
-		return;
+		return false;
 	}
 	pages_unmap(kspace, at, pages, KSPACE_OWN);
 	chain_free(kspace->frames, (loam_pfn_t)first, pages);
 	range_give(kspace, at);
+	return true;
 }
 
-size_t loam_kspace_vsize(struct loam_kspace *kspace, const void *start)
+static size_t vmalloc_size(struct loam_kspace *kspace, const void *start,
+			   enum loam_range_kind kind)
 {
 	size_t size;
 	uintptr_t tag;
 	if (loam_arena_find_exact(&kspace->window, (uintptr_t)start, &size,
 				  &tag) != 0 ||
-	    kspace_tag_kind(tag) != LOAM_RANGE_VMALLOC) {
+	    kspace_tag_kind(tag) != kind) {
 		return 0;
 	}
 	return size - LOAM_PAGE_SIZE;
+}
+
+void loam_kspace_vfree(struct loam_kspace *kspace, void *start)
+{
+	if (start != NULL && !vmalloc_free(kspace, start, LOAM_RANGE_VMALLOC)) {
+		range_report(kspace, LOAM_CALLER(), "vfree", start);
+	}
+}
+
+size_t loam_kspace_vsize(struct loam_kspace *kspace, const void *start)
+{
+	return vmalloc_size(kspace, start, LOAM_RANGE_VMALLOC);
+}
+
+bool loam_kspace_free_kmalloc(struct loam_kspace *kspace, void *start)
+{
+	return vmalloc_free(kspace, start, LOAM_RANGE_KMALLOC);
+}
+
+size_t loam_kspace_size_kmalloc(struct loam_kspace *kspace, const void *start)
+{
+	return vmalloc_size(kspace, start, LOAM_RANGE_KMALLOC);
+}
+
+bool loam_kspace_in_kmalloc(struct loam_kspace *kspace, const void *address)
+{
+	uintptr_t start;
+	size_t size;
+	uintptr_t tag;
+	return loam_arena_find(&kspace->window, (uintptr_t)address, &start,
+			       &size, &tag) == 0 &&
+	       kspace_tag_kind(tag) == LOAM_RANGE_KMALLOC;
 }
 
 /* -------- vmap -------- */

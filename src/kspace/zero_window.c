@@ -74,7 +74,46 @@ static bool window_is_zero_locked(const struct loam_zero_window *window,
 	return loam_phys_to_pfn(mapping.phys) == window->zero;
 }
 
-int loam_zero_window_back(void *window_pointer, void *address)
+/*
+ * Puts the frame behind the page, if that is still the shared one. This CPU
+ * forgets the old translation under the lock, so that its interrupts never
+ * meet it; others are asked afterwards, and until they have answered
+ * `flushing` tells whoever finds the page real that it may not be so for them.
+ */
+static int window_replace(struct loam_zero_window *window, uintptr_t page,
+			  loam_pfn_t pfn, bool *replaced)
+{
+	struct loam_kspace *kspace = window->kspace;
+	int error = 0;
+	loam_lock(&kspace->lock);
+	*replaced = window_is_zero_locked(window, page);
+	if (*replaced) {
+		error = loam_pt_remap_noflush(
+			kspace->pt, page, loam_pfn_to_phys(pfn),
+			window_prot(window, LOAM_PROT_READ | LOAM_PROT_WRITE));
+		*replaced = error == 0;
+	}
+	if (*replaced) {
+		loam_pt_flush_local(kspace->pt, page, LOAM_PAGE_SIZE);
+		window->real_pages++;
+		window->flushing++;
+	}
+	loam_unlock(&kspace->lock);
+	return error;
+}
+
+/* Asks the other CPUs; no lock may be held. */
+static void window_flush_others(struct loam_zero_window *window, uintptr_t page)
+{
+	struct loam_kspace *kspace = window->kspace;
+	loam_pt_flush(kspace->pt, page, LOAM_PAGE_SIZE);
+	loam_lock(&kspace->lock);
+	window->flushing--;
+	loam_unlock(&kspace->lock);
+}
+
+int loam_zero_window_back(void *window_pointer, void *address,
+			  loam_flags_t flags)
 {
 	struct loam_zero_window *window = window_pointer;
 	struct loam_kspace *kspace = window->kspace;
@@ -84,34 +123,34 @@ int loam_zero_window_back(void *window_pointer, void *address)
 	}
 	loam_lock(&kspace->lock);
 	bool zero = window_is_zero_locked(window, page);
+	bool flushing = window->flushing != 0;
 	loam_unlock(&kspace->lock);
 	if (!zero) {
+		if (flushing) {
+			loam_pt_flush(kspace->pt, page, LOAM_PAGE_SIZE);
+		}
 		return 0;
 	}
 	/* No lock is held while memory is looked for: look again after. */
-	loam_pfn_t pfn = loam_frame_alloc(
-		kspace->frames, 0,
-		LOAM_ZERO | LOAM_NOSLEEP | LOAM_OWNED_BY(LOAM_OWNER_META));
+	loam_pfn_t pfn =
+		loam_frame_alloc(kspace->frames, 0,
+				 LOAM_ZERO | (flags & LOAM_NOSLEEP) |
+					 LOAM_OWNED_BY(LOAM_OWNER_META));
 	if (pfn == LOAM_PFN_NONE) {
 		return -LOAM_ENOMEM;
 	}
-	int error = 0;
-	loam_lock(&kspace->lock);
-	zero = window_is_zero_locked(window, page);
-	if (zero) {
-		error = loam_pt_remap_noflush(
-			kspace->pt, page, loam_pfn_to_phys(pfn),
-			window_prot(window, LOAM_PROT_READ | LOAM_PROT_WRITE));
-		window->real_pages += error == 0;
-	}
-	loam_unlock(&kspace->lock);
-	if (!zero || error != 0) {
+	bool replaced;
+	int error = window_replace(window, page, pfn, &replaced);
+	if (replaced) {
+		window_flush_others(window, page);
+	} else {
 		loam_frame_free(kspace->frames, pfn, 0);
-		return error;
+		if (error == 0) {
+			/* Somebody else was first, and may not be done yet. */
+			loam_pt_flush(kspace->pt, page, LOAM_PAGE_SIZE);
+		}
 	}
-	/* Other CPUs are asked, so no lock may be held. */
-	loam_pt_flush(kspace->pt, page, LOAM_PAGE_SIZE);
-	return 0;
+	return error;
 }
 
 static int window_check_locked(const struct loam_zero_window *window)

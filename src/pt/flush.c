@@ -28,7 +28,7 @@ static bool flush_by_page(const struct loam_pt *pt, size_t pages)
 	}
 }
 
-void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
+void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size)
 {
 	if (!pt->live) {
 		return;
@@ -49,6 +49,14 @@ void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
 		pt->stats.full++;
 		pt->tlb->flush_all(pt->ctx);
 	}
+}
+
+void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
+{
+	if (!pt->live) {
+		return;
+	}
+	loam_pt_flush_local(pt, virt, size);
 	pt->stats.shootdowns++;
 	loam_host_tlb_shootdown(pt->root, virt, size);
 }

@@ -18,6 +18,11 @@ unsigned loam_cache_index(const struct loam_cache *cache)
 	return cache->index;
 }
 
+size_t loam_cache_object_bytes(const struct loam_cache *cache)
+{
+	return cache->object_bytes;
+}
+
 static unsigned slab_count_live(const struct loam_cache *cache,
 				const struct loam_slab *slab)
 {

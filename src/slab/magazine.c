@@ -234,8 +234,9 @@ static void magazine_exchange_empty(struct loam_cache *cache,
 	loam_unlock(&cache->depot_lock);
 }
 
-void *loam_slab_magazine_alloc(struct loam_cache *cache)
+void *loam_slab_magazine_alloc(struct loam_cache *cache, bool *direct)
 {
+	*direct = true;
 	if (cache->capacity == 0) {
 		return NULL;
 	}
@@ -253,6 +254,7 @@ void *loam_slab_magazine_alloc(struct loam_cache *cache)
 				(uint8_t)cache->index;
 			stack->top--;
 		}
+		*direct = cpu->cold[cache->index].loaded == NULL;
 		cpu_unclaim(cpu);
 	}
 	loam_cpu_leave(id);
@@ -304,16 +306,14 @@ bool loam_slab_magazine_free(struct loam_cache *cache, void *object)
 
 /* -------- draining and counting -------- */
 
-void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned id,
-				  struct loam_list *surplus)
+/* What a CPU holds of a cache: two magazines at most, and its active slab. */
+static void magazine_take_cpu(struct loam_cache *cache,
+			      struct loam_slab_cpu *cpu,
+			      struct loam_magazine *held[2])
 {
-	struct loam_slab_cpu *cpu = &cache->slabs->cpu[id];
-	if (!cpu_claim(cpu)) {
-		return;
-	}
 	struct loam_cache_cpu *cold = &cpu->cold[cache->index];
-	struct loam_magazine *held[2] = { magazine_unload(cache, cpu),
-					  cold->previous };
+	held[0] = magazine_unload(cache, cpu);
+	held[1] = cold->previous;
 	cold->previous = NULL;
 	loam_lock(&cache->lock);
 	if (cold->active != NULL) {
@@ -321,13 +321,39 @@ void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned id,
 		cold->active = NULL;
 	}
 	loam_unlock(&cache->lock);
-	cpu_unclaim(cpu);
+}
+
+static void magazine_give_held(struct loam_cache *cache,
+			       struct loam_magazine *held[2],
+			       struct loam_list *surplus)
+{
 	for (unsigned i = 0; i < 2; i++) {
 		if (held[i] != NULL) {
 			magazine_empty(cache, held[i], surplus);
 			magazine_delete(cache, held[i]);
 		}
 	}
+}
+
+void loam_slab_magazine_drain_own(struct loam_cache *cache, unsigned id,
+				  struct loam_list *surplus)
+{
+	struct loam_magazine *held[2];
+	struct loam_slab_cpu *cpu = &cache->slabs->cpu[id];
+	if (cpu_claim(cpu)) {
+		magazine_take_cpu(cache, cpu, held);
+		cpu_unclaim(cpu);
+		magazine_give_held(cache, held, surplus);
+	}
+}
+
+/* The CPU's busy flag is of all caches, and not ours to look at. */
+void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned id,
+				  struct loam_list *surplus)
+{
+	struct loam_magazine *held[2];
+	magazine_take_cpu(cache, &cache->slabs->cpu[id], held);
+	magazine_give_held(cache, held, surplus);
 }
 
 void loam_slab_magazine_drain_depot(struct loam_cache *cache,

@@ -71,7 +71,7 @@ static loam_pfn_t slab_alloc_frames(struct loam_cache *cache,
 
 /* Makes the shadow of the slab's memory real. */
 static int slab_back_shadow(struct loam_slabs *slabs, loam_pfn_t pfn,
-			    unsigned order)
+			    unsigned order, loam_flags_t flags)
 {
 	struct loam_slab_shadow *backing = &slabs->backing;
 	loam_phys_t first = loam_pfn_to_phys(pfn);
@@ -85,7 +85,8 @@ static int slab_back_shadow(struct loam_slabs *slabs, loam_pfn_t pfn,
 	page &= ~(uintptr_t)LOAM_PAGE_MASK;
 	for (; backing->back != NULL && page <= end && error == 0;
 	     page += LOAM_PAGE_SIZE) {
-		error = backing->back(backing->ctx, (void *)page);
+		error = backing->back(backing->ctx, (void *)page,
+				      flags & LOAM_NOSLEEP);
 	}
 	return error;
 }
@@ -103,7 +104,7 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
 		objects = (unsigned)((LOAM_PAGE_SIZE << order) / cache->stride);
 	}
 	struct loam_slab *slab = NULL;
-	if (slab_back_shadow(slabs, pfn, order) == 0) {
+	if (slab_back_shadow(slabs, pfn, order, flags) == 0) {
 		slab = loam_slab_meta_alloc(
 			slabs, slab_descriptor_bytes(objects), flags);
 	}

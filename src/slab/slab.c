@@ -38,7 +38,10 @@
  * operation; and since it names the cache, a free needs no other look-up.
  *
  * The slow path then finds out what the address is, by the tag of its frame,
- * and reports it with the caller; nothing is changed.
+ * and reports it with the caller; nothing is changed. Two CPUs that free the
+ * same object in the same instant can both pass the fast path: closing that
+ * gap would put an atomic exchange on every free. Caches with debug flags,
+ * whose frees take a lock, have no such gap.
  *
  * Interrupts and CPUs
  *
@@ -200,7 +203,8 @@ static bool cache_can_share(const struct loam_cache *cache,
 			    const struct loam_cache *wanted)
 {
 	uint32_t never = LOAM_CACHE_NO_MERGE | LOAM_CACHE_DEBUG;
-	return cache->object_bytes == wanted->object_bytes &&
+	return cache->users != 0 &&
+	       cache->object_bytes == wanted->object_bytes &&
 	       cache->align == wanted->align && cache->flags == wanted->flags &&
 	       (cache->flags & never) == 0 && cache->construct == NULL &&
 	       wanted->construct == NULL;
@@ -295,16 +299,49 @@ static void cache_drain_all(struct loam_cache *cache, struct loam_list *surplus)
 	loam_unlock(&cache->lock);
 }
 
-int loam_cache_destroy(struct loam_slabs *slabs, struct loam_cache *cache)
+/*
+ * Takes the cache out of use: from here on nobody shares or shrinks it. 1 if
+ * others go on using it, 0, or -LOAM_EAGAIN.
+ */
+static int cache_retire(struct loam_slabs *slabs, struct loam_cache *cache)
 {
+	int result = 0;
 	loam_lock(&slabs->list_lock);
 	if (cache->users > 1) {
 		cache->users--;
-		loam_unlock(&slabs->list_lock);
-		return 0;
+		result = 1;
+	} else if (cache->pins != 0) {
+		result = -LOAM_EAGAIN;
+	} else {
+		cache->users = 0;
 	}
 	loam_unlock(&slabs->list_lock);
+	return result;
+}
 
+/* The opposite, when there are objects left; or the end of its place. */
+static void cache_settle(struct loam_slabs *slabs, struct loam_cache *cache,
+			 bool keep)
+{
+	loam_lock(&slabs->list_lock);
+	if (keep) {
+		cache->users = 1;
+	} else {
+		slabs->cache[cache->index] = NULL;
+		while (slabs->cache_end > 1 &&
+		       slabs->cache[slabs->cache_end - 1] == NULL) {
+			slabs->cache_end--;
+		}
+	}
+	loam_unlock(&slabs->list_lock);
+}
+
+int loam_cache_destroy(struct loam_slabs *slabs, struct loam_cache *cache)
+{
+	int result = cache_retire(slabs, cache);
+	if (result != 0) {
+		return result < 0 ? result : 0;
+	}
 	struct loam_list surplus;
 	loam_list_init(&surplus);
 	cache_drain_all(cache, &surplus);
@@ -312,19 +349,14 @@ int loam_cache_destroy(struct loam_slabs *slabs, struct loam_cache *cache)
 	if (cache->slab_count != 0) {
 		struct loam_cache_stats stats;
 		loam_cache_stats(slabs, cache, &stats);
+		cache_settle(slabs, cache, true);
 		loam_misuse(LOAM_CALLER(),
 			    "cache %s is destroyed with %llu objects still "
 			    "allocated; it is kept",
 			    cache->name, (unsigned long long)stats.live);
 		return -LOAM_EBUSY;
 	}
-	loam_lock(&slabs->list_lock);
-	slabs->cache[cache->index] = NULL;
-	while (slabs->cache_end > 1 &&
-	       slabs->cache[slabs->cache_end - 1] == NULL) {
-		slabs->cache_end--;
-	}
-	loam_unlock(&slabs->list_lock);
+	cache_settle(slabs, cache, false);
 	loam_slab_meta_free(slabs, cache, sizeof(*cache));
 	return 0;
 }
@@ -389,9 +421,10 @@ static void report_bad_free(struct loam_slabs *slabs, struct loam_slab *slab,
 		     object == slab_object(cache, slab, index);
 	char what[96];
 	loam_slab_describe(slabs, object, what, sizeof(what));
+	bool wrong_cache = wanted != NULL && wanted != cache;
 	if (!start) {
 		loam_misuse(caller, "interior free of %p: %s", object, what);
-	} else if (!slab_is_live(cache, object)) {
+	} else if (!wrong_cache || !slab_is_live(cache, object)) {
 		const void *freed = loam_slab_debug_caller(cache, object, true);
 		if (freed != NULL) {
 			loam_misuse(caller,
@@ -416,10 +449,11 @@ static void report_wild_free(struct loam_slabs *slabs,
 	if (pfn < LOAM_PFN_NONE &&
 	    loam_frame_info(slabs->frames, (loam_pfn_t)pfn, &info) == 0) {
 		loam_misuse(caller,
-			    "foreign free of %p to cache %s: frame %zu is %s",
+			    "foreign free of %p to cache %s: frame 0x%zx is %s",
 			    object, wanted->name, pfn,
-			    info.state == LOAM_TAG_USED ? "not a slab's"
-							: "free");
+			    info.state == LOAM_TAG_USED
+				    ? loam_owner_name(info.owner)
+				    : "free");
 		return;
 	}
 	loam_misuse(caller, "wild free of %p to cache %s: no memory of ours",
@@ -443,10 +477,10 @@ static void *take_direct(struct loam_cache *cache)
 static LOAM_NOINLINE void *alloc_slow(struct loam_cache *cache,
 				      loam_flags_t flags, const void *caller)
 {
-	void *object = loam_slab_magazine_alloc(cache);
+	bool direct;
+	void *object = loam_slab_magazine_alloc(cache, &direct);
 	while (object == NULL) {
-		/* Without magazines every slab is anyone's. */
-		if (cache->capacity == 0) {
+		if (direct) {
 			object = take_direct(cache);
 		}
 		if (object == NULL && loam_slab_grow(cache, flags) != 0) {
@@ -455,10 +489,7 @@ static LOAM_NOINLINE void *alloc_slow(struct loam_cache *cache,
 			break;
 		}
 		if (object == NULL) {
-			object = loam_slab_magazine_alloc(cache);
-		}
-		if (object == NULL) {
-			object = take_direct(cache);
+			object = loam_slab_magazine_alloc(cache, &direct);
 		}
 	}
 	if (object == NULL) {
@@ -473,16 +504,23 @@ static LOAM_NOINLINE void *alloc_slow(struct loam_cache *cache,
 	return object;
 }
 
-/* Puts an object, verified to be live, straight back into its slab. */
-static void put_direct(struct loam_cache *cache, void *object)
+/*
+ * Puts an object straight back into its slab. False, and nothing changed: it
+ * is not live any more, another CPU has freed it meanwhile.
+ */
+static bool put_direct(struct loam_cache *cache, void *object)
 {
 	struct loam_list surplus;
 	loam_list_init(&surplus);
 	loam_lock(&cache->lock);
-	*slab_shadow(cache->slabs, object) = 0;
-	loam_slab_put_locked(cache, object, &surplus);
+	bool live = slab_is_live(cache, object);
+	if (live) {
+		*slab_shadow(cache->slabs, object) = 0;
+		loam_slab_put_locked(cache, object, &surplus);
+	}
 	loam_unlock(&cache->lock);
 	loam_slab_release(cache, &surplus);
+	return live;
 }
 
 /*
@@ -504,8 +542,9 @@ static LOAM_NOINLINE void free_slow(struct loam_slabs *slabs,
 	    !loam_slab_debug_free(cache, object, caller)) {
 		return;
 	}
-	if (!loam_slab_magazine_free(cache, object)) {
-		put_direct(cache, object);
+	if (!loam_slab_magazine_free(cache, object) &&
+	    !put_direct(cache, object)) {
+		report_bad_free(slabs, slab, wanted, object, caller);
 	}
 }
 
@@ -592,7 +631,7 @@ size_t loam_cache_shrink(struct loam_slabs *slabs, struct loam_cache *cache)
 	struct loam_list surplus;
 	loam_list_init(&surplus);
 	unsigned id = loam_cpu_enter();
-	loam_slab_magazine_drain_cpu(cache, id, &surplus);
+	loam_slab_magazine_drain_own(cache, id, &surplus);
 	loam_cpu_leave(id);
 	loam_slab_magazine_drain_depot(cache, &surplus);
 	loam_lock(&cache->lock);
@@ -602,13 +641,36 @@ size_t loam_cache_shrink(struct loam_slabs *slabs, struct loam_cache *cache)
 	return loam_slab_release(cache, &surplus);
 }
 
+/* The cache at this index, kept from being destroyed; or NULL. */
+static struct loam_cache *cache_pin(struct loam_slabs *slabs, unsigned index)
+{
+	loam_lock(&slabs->list_lock);
+	struct loam_cache *cache = slabs->cache[index];
+	if (cache != NULL && cache->users == 0) {
+		cache = NULL;
+	}
+	if (cache != NULL) {
+		cache->pins++;
+	}
+	loam_unlock(&slabs->list_lock);
+	return cache;
+}
+
+static void cache_unpin(struct loam_slabs *slabs, struct loam_cache *cache)
+{
+	loam_lock(&slabs->list_lock);
+	cache->pins--;
+	loam_unlock(&slabs->list_lock);
+}
+
 size_t loam_slab_shrink_all(struct loam_slabs *slabs)
 {
 	size_t frames = 0;
-	for (unsigned i = 0; i < LOAM_CACHE_MAX; i++) {
-		struct loam_cache *cache = slabs->cache[i];
+	for (unsigned i = 1; i < LOAM_CACHE_MAX; i++) {
+		struct loam_cache *cache = cache_pin(slabs, i);
 		if (cache != NULL) {
 			frames += loam_cache_shrink(slabs, cache);
+			cache_unpin(slabs, cache);
 		}
 	}
 	return frames;
@@ -616,13 +678,18 @@ size_t loam_slab_shrink_all(struct loam_slabs *slabs)
 
 void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu)
 {
-	struct loam_list surplus;
-	for (unsigned i = 0; i < LOAM_CACHE_MAX; i++) {
-		struct loam_cache *cache = slabs->cache[i];
+	if (cpu >= LOAM_MAX_CPUS) {
+		loam_misuse(LOAM_CALLER(), "slabs: there is no CPU %u", cpu);
+		return;
+	}
+	for (unsigned i = 1; i < LOAM_CACHE_MAX; i++) {
+		struct loam_cache *cache = cache_pin(slabs, i);
 		if (cache != NULL) {
+			struct loam_list surplus;
 			loam_list_init(&surplus);
 			loam_slab_magazine_drain_cpu(cache, cpu, &surplus);
 			loam_slab_release(cache, &surplus);
+			cache_unpin(slabs, cache);
 		}
 	}
 }

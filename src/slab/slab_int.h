@@ -30,6 +30,7 @@ struct loam_cache {
 	uint16_t capacity;               /* [c] slots of a magazine; 0: none */
 	uint8_t order;                   /* [c] preferred */
 	uint8_t order_min;               /* [c] holds one object */
+	uint32_t pins;                   /* [L] walks that are at it */
 	uint32_t users;                  /* [L] creations that share it */
 
 	struct loam_lock depot_lock;
@@ -129,11 +130,19 @@ size_t loam_slab_release(struct loam_cache *cache, struct loam_list *surplus);
 
 /* What one CPU's structure starts as: every stack empty and of size 0. */
 void loam_slab_cpu_reset(struct loam_slabs *slabs, struct loam_slab_cpu *cpu);
-/* An object for the CPU after a refill; NULL: nothing without growing. */
-void *loam_slab_magazine_alloc(struct loam_cache *cache);
+/*
+ * An object for the CPU after a refill; NULL: nothing without growing, or, if
+ * *direct, the layer cannot be used now and the slabs must be asked.
+ */
+void *loam_slab_magazine_alloc(struct loam_cache *cache, bool *direct);
 /* Makes room in the CPU's magazine and puts a live object there. */
 bool loam_slab_magazine_free(struct loam_cache *cache, void *object);
-/* Returns what a CPU holds, if it is not busy, and what the depot holds. */
+/*
+ * Returns what a CPU holds: the calling one (its own interrupts may be in the
+ * layer; then nothing happens), or one that does not use the cache meanwhile.
+ */
+void loam_slab_magazine_drain_own(struct loam_cache *cache, unsigned cpu,
+				  struct loam_list *surplus);
 void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned cpu,
 				  struct loam_list *surplus);
 void loam_slab_magazine_drain_depot(struct loam_cache *cache,

@@ -291,9 +291,25 @@ TEST(vmalloc_misuse, "misuse: bad frees of blocks in the vmalloc window")
 	EXPECT_EQ(loam_ksize(&kernel.kmalloc, block), 5 * 4096);
 	hosted_log_clear();
 	loam_kfree(&kernel.kmalloc, block + 4096);
-	EXPECT_LOG("wild free of");
+	EXPECT_LOG("interior free of");
+	EXPECT_LOG("inside a kmalloc range of 5 pages");
 	EXPECT_LOG("called from");
 	EXPECT_EQ(loam_ksize(&kernel.kmalloc, block), 5 * 4096);
+	/* What kmalloc made is not vfree's, nor the other way round. */
+	hosted_log_clear();
+	loam_kspace_vfree(&kernel.kspace, block);
+	EXPECT_LOG("vfree of");
+	void *other = loam_kspace_vmalloc(&kernel.kspace, 8192, 0,
+					  LOAM_OWNED_BY(LOAM_OWNER_STACK));
+	hosted_log_clear();
+	loam_kfree(&kernel.kmalloc, other);
+	EXPECT_LOG("wild free of");
+	EXPECT_LOG("the start of a vmalloc range");
+	EXPECT_EQ(loam_kspace_vsize(&kernel.kspace, other), 8192);
+	loam_kspace_vfree(&kernel.kspace, other);
+	struct loam_kmalloc_stats stats;
+	loam_kmalloc_stats(&kernel.kmalloc, &stats);
+	EXPECT_EQ(stats.large_blocks, 1);
 	loam_kfree(&kernel.kmalloc, block);
 	hosted_log_clear();
 	loam_kfree(&kernel.kmalloc, block);
@@ -346,6 +362,45 @@ TEST(shadow, "S4.32 the shadow is real only where slabs are")
 	EXPECT_EQ(shadow[LOAM_MIB(200) / 16], 0);
 	EXPECT(EMU_FAULTS(*(volatile uint8_t *)&shadow[LOAM_MIB(200) / 16] =
 				  1));
+	check();
+}
+
+static unsigned long shadow_faults;
+static void (*real_flush_page)(void *ctx, uintptr_t virt);
+
+/* The moment at which an old translation of the shadow is forgotten. */
+static void watch_flush_page(void *ctx, uintptr_t virt)
+{
+	real_flush_page(ctx, virt);
+	if (virt >= kernel.shadow.base &&
+	    virt - kernel.shadow.base < kernel.shadow.size) {
+		shadow_faults += LOAM_DEBUG &&
+				 !loam_lock_held(&kernel.kspace.lock) &&
+				 kernel.shadow.flushing == 0;
+	}
+}
+
+TEST(shadow_flush, "X.6 X.8 no interrupt meets a stale shadow page")
+{
+	boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
+	boot_pc_map(LOAM_MIB(64));
+	struct loam_tlb_ops ops = emu_tlb_ops;
+	real_flush_page = ops.flush_page;
+	ops.flush_page = watch_flush_page;
+	boot_machine.tlb = &ops;
+	EXPECT_EQ(boot_now(), 0);
+	shadow_faults = 0;
+	size_t real = kernel.shadow.real_pages;
+	static void *block[2000];
+	for (unsigned i = 0; i < 2000; i++) {
+		block[i] = loam_kmalloc(&kernel.kmalloc, 256, 0);
+	}
+	EXPECT(kernel.shadow.real_pages > real);
+	EXPECT_EQ(shadow_faults, 0);
+	EXPECT_EQ(kernel.shadow.flushing, 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		loam_kfree(&kernel.kmalloc, block[i]);
+	}
 	check();
 }
 
