@@ -112,17 +112,19 @@ int bootinfo_read_bios(struct loam_boot_info *info, uint32_t phys,
 	bootinfo_copy_string(info->cmdline, sizeof(info->cmdline),
 			     from.cmdline);
 	for (uint32_t i = 0; i < from.module_count; i++) {
-		const struct bios_module *module = bootinfo_at(
-			from.modules + i * (uint32_t)sizeof(*module),
-			sizeof(*module));
-		if (module == NULL) {
+		struct bios_module module;
+		const void *entry =
+			bootinfo_at(from.modules + i * (uint32_t)sizeof(module),
+				    sizeof(module));
+		if (entry == NULL) {
 			loam_log(LOAM_LOG_WARNING,
 				 "module %u of %u: its entry is out of reach",
 				 (unsigned)i, (unsigned)from.module_count);
 			break;
 		}
-		bootinfo_add_module(info, (unsigned)i, module->start,
-				    module->end, module->string);
+		memcpy(&module, entry, sizeof(module));
+		bootinfo_add_module(info, (unsigned)i, module.start, module.end,
+				    module.string);
 	}
 	bios_read_map(info, &from);
 	if (info->entry_count == 0) {

@@ -65,21 +65,24 @@ static void multiboot_read_modules(struct loam_boot_info *info,
 	for (uint32_t i = 0; i < from->mods_count; i++) {
 		uint32_t offset;
 		uint32_t phys;
-		const struct multiboot_module *module = NULL;
-		if (!__builtin_mul_overflow(i, (uint32_t)sizeof(*module),
+		struct multiboot_module module;
+		const void *at = NULL;
+		if (!__builtin_mul_overflow(i, (uint32_t)sizeof(module),
 					    &offset) &&
 		    !__builtin_add_overflow(from->mods_addr, offset, &phys)) {
-			module = bootinfo_at(phys, sizeof(*module));
+			at = bootinfo_at(phys, sizeof(module));
 		}
-		if (module == NULL) {
+		if (at == NULL) {
 			loam_log(LOAM_LOG_WARNING,
 				 "module %u of %u: its entry is out of reach; "
 				 "the ones before it are used",
 				 (unsigned)i, (unsigned)from->mods_count);
 			return;
 		}
-		bootinfo_add_module(info, (unsigned)i, module->start,
-				    module->end, module->string);
+		/* A loader need not align its table. */
+		memcpy(&module, at, sizeof(module));
+		bootinfo_add_module(info, (unsigned)i, module.start, module.end,
+				    module.string);
 	}
 }
 

@@ -14,7 +14,7 @@ typedef unsigned long long ull;
 static const char *const range_kinds[] = {
 	[LOAM_RANGE_FREE] = "free",         [LOAM_RANGE_VMALLOC] = "vmalloc",
 	[LOAM_RANGE_VMAP] = "vmap",         [LOAM_RANGE_DEVICE] = "device",
-	[LOAM_RANGE_RESERVED] = "reserved",
+	[LOAM_RANGE_RESERVED] = "reserved", [LOAM_RANGE_KMALLOC] = "kmalloc",
 };
 
 static const char *const owner_names[LOAM_OWNER_COUNT] = {
@@ -97,17 +97,47 @@ void report_ranges(void)
 		(ull)kernel.pt.stats.full);
 }
 
-static int print_mapping(void *arg, uintptr_t virt, size_t size,
-			 loam_phys_t phys, loam_prot_t prot, size_t page_size)
+/* A row that may still grow: pages that show one frame over and over. */
+struct mapping_row {
+	uintptr_t virt;
+	size_t size;
+	loam_phys_t phys;
+	loam_prot_t prot;
+	size_t page_size;
+	bool repeated;
+};
+
+static void print_mapping(const struct mapping_row *row)
 {
 	char text[8];
 	char bytes[16];
 
-	(void)arg;
-	kprintf("  0x%08zx  0x%08zx  %10s  %-6s  0x%010llx  %s\n", (size_t)virt,
-		(size_t)(virt + size - 1), loam_format_size(bytes, size),
-		prot_text(text, prot), (ull)phys,
-		page_size > LOAM_PAGE_SIZE ? "4 MiB" : "4 KiB");
+	if (row->size == 0) {
+		return;
+	}
+	kprintf("  0x%08zx  0x%08zx  %10s  %-6s  0x%010llx  %s%s\n",
+		(size_t)row->virt, (size_t)(row->virt + row->size - 1),
+		loam_format_size(bytes, row->size), prot_text(text, row->prot),
+		(ull)row->phys,
+		row->page_size > LOAM_PAGE_SIZE ? "4 MiB" : "4 KiB",
+		row->repeated ? ", all one frame" : "");
+}
+
+static int gather_mapping(void *arg, uintptr_t virt, size_t size,
+			  loam_phys_t phys, loam_prot_t prot, size_t page_size)
+{
+	struct mapping_row *row = arg;
+
+	if (size == LOAM_PAGE_SIZE && row->size != 0 &&
+	    row->virt + row->size == virt && row->phys == phys &&
+	    row->prot == prot &&
+	    (row->repeated || row->size == LOAM_PAGE_SIZE)) {
+		row->size += size;
+		row->repeated = true;
+		return 0;
+	}
+	print_mapping(row);
+	*row = (struct mapping_row){ virt, size, phys, prot, page_size, false };
 	return 0;
 }
 
@@ -115,7 +145,9 @@ void report_mappings(void)
 {
 	kprintf("  first       last              size  access  physical      "
 		"pages\n");
-	loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, print_mapping, NULL);
+	struct mapping_row row = { .size = 0 };
+	loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, gather_mapping, &row);
+	print_mapping(&row);
 }
 
 static const char *entry_flags(char to[40], uint64_t entry)

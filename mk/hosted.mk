@@ -86,7 +86,8 @@ build/loam: build/release/loam
 FUZZERS := $(FUZZ_TESTS:%=build/fuzz/%)
 
 # The parsers of the tool are fuzzed as well.
-FUZZ_OBJECTS := $(call common_objects,fuzz) \
+FUZZ_KERNEL := $(wildcard kernel/bootinfo*.c) kernel/cmdline.c
+FUZZ_OBJECTS := $(call common_objects,fuzz) $(call objects,fuzz,$(FUZZ_KERNEL)) \
 	$(call objects,fuzz,$(filter-out %/main.c,$(TOOL_SOURCES)))
 
 $(FUZZERS): build/fuzz/%: build/fuzz/fuzz/%.o $(FUZZ_OBJECTS)
