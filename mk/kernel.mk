@@ -13,7 +13,7 @@ KERNEL_CFLAGS := $(BASE_CFLAGS) -m32 -march=i486 -mtune=generic -ffreestanding \
 	-fno-pie -mgeneral-regs-only -mpreferred-stack-boundary=2 -mregparm=3 -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/i386 \
 	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
-	$(if $(filter 1,$(DEBUG)),-O1 -g -DLOAM_DEBUG=1,-O2)
+	$(if $(filter 1,$(DEBUG)),-O1 -g -foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)
 
 # A stack trace follows frame pointers, so the kernel's own files keep theirs;
 # the library's hot paths do without, and so do kmalloc and kfree, which jump

@@ -4,7 +4,7 @@
 # boot NAME=VALUE...: runs the guest. Sets guest_text (what it printed),
 # guest_why (how it ended, if not well) and guest_status; prints both.
 boot() {
-	guest_text=$(env BUILD="$BUILD" KERNEL="$KERNEL" TIMEOUT=90 "$@" \
+	guest_text=$(env BUILD="$BUILD" KERNEL="$KERNEL" TIMEOUT=90 ICOUNT=0 "$@" \
 		"$ROOT/scripts/run" </dev/null 2>"$WORK/$job.why")
 	guest_status=$?
 	guest_why=$(cat "$WORK/$job.why")
