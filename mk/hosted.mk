@@ -3,12 +3,13 @@
 
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ_TESTS := $(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/fuzz_*.c)))
+COMMON_TESTS := $(sort $(wildcard tests/common/*.c))
 HOSTED_SOURCES := $(sort $(wildcard hosted/*.c))
 TOOL_SOURCES := $(sort $(wildcard tools/loam/*.c))
 
 # Files of 64 bits on 32-bit hosts too: simulated memory may be large.
 HOSTED_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -Ihosted \
-	-Itests/unit -Itools/loam -DLOAM_CONFIG_FILE='"loam_config.h"' -pthread -g
+	-Itests/unit -Itests/common -Itools/loam -DLOAM_CONFIG_FILE='"loam_config.h"' -pthread -g
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 DEBUG_ON := -O1 -fno-omit-frame-pointer -DLOAM_DEBUG=1 -DLOAM_DEBUG_SLOW=1
@@ -47,7 +48,9 @@ build/$(1)/%.o: %.c $$(MAKEFILES_READ)
 	$$(call compile,$$(VARIANT_$(1)) $$(HOSTED_CFLAGS))
 
 $$(UNIT_TESTS:%=build/$(1)/%): build/$(1)/%: build/$(1)/tests/unit/%.o \
-		build/$(1)/tests/unit/test.o $$(call common_objects,$(1))
+		build/$(1)/tests/unit/test.o \
+		$$(call objects,$(1),$(COMMON_TESTS)) \
+		$$(call common_objects,$(1))
 	$$(call link,$$(VARIANT_$(1)))
 
 build/$(1)/loam: $$(call objects,$(1),$$(TOOL_SOURCES)) \
@@ -60,7 +63,7 @@ unit-$(1): $$(UNIT_TESTS:%=build/$(1)/%)
 
 .SECONDARY: $$(call objects,$(1),$$(UNIT_TESTS:%=tests/unit/%.c))
 $$(call include_deps,$$(call objects,$(1),$$(UNIT_TESTS:%=tests/unit/%.c) \
-	tests/unit/test.c $$(HOSTED_SOURCES) $$(LIBRARY_SOURCES) \
+	tests/unit/test.c $$(COMMON_TESTS) $$(HOSTED_SOURCES) $$(LIBRARY_SOURCES) \
 	$$(TOOL_SOURCES)))
 endef
 $(foreach variant,$(VARIANTS) tsan coverage fuzz,$(eval \

@@ -5,6 +5,7 @@
 
 #include <loam/assert.h>
 #include <loam/bitmap.h>
+#include <loam/heap_runs.h>
 
 /*
  * A heap hands out pieces of one contiguous range of virtual addresses. The
@@ -71,6 +72,8 @@ struct loam_heap_config {
 	uint8_t *table;
 	size_t table_entries;
 	enum loam_heap_fit fit; /* the list heap's */
+	/* The page heap's junk in a freed page, in bytes; 0: its least, 64. */
+	size_t junk_bytes;
 };
 
 /* What walk yields: the heap's blocks by rising address. */
@@ -109,6 +112,8 @@ struct loam_heap;
  */
 struct loam_heap_ops {
 	const char *name;
+	size_t max_bytes;   /* of a request; (size_t)-1: the range's limit */
+	size_t align_bytes; /* of every address: LOAM_HEAP_ALIGN or more */
 	int (*create)(struct loam_heap *heap,
 		      const struct loam_heap_config *config);
 	void *(*alloc)(struct loam_heap *heap, size_t size_bytes);
@@ -126,6 +131,7 @@ struct loam_heap_ops {
 extern const struct loam_heap_ops loam_heap_bestfit;
 extern const struct loam_heap_ops loam_heap_block;
 extern const struct loam_heap_ops loam_heap_list;
+extern const struct loam_heap_ops loam_heap_pages;
 extern const struct loam_heap_ops loam_heap_tlsf;
 
 /* The best-fit heap: see src/heap/bestfit.c. Addresses as units of 16 bytes. */
@@ -179,6 +185,14 @@ struct loam_heap_list {
 	enum loam_heap_fit fit;
 };
 
+/* The page heap: see src/heap/pages.c. */
+struct loam_heap_pages {
+	struct loam_runs runs;
+	unsigned char *first; /* address of page 0 */
+	size_t total;
+	size_t mapped; /* pages [0, mapped) are memory */
+};
+
 /* The TLSF heap: see src/heap/tlsf.c. Its lists lie at the range's start. */
 struct loam_heap_tlsf_lists;
 
@@ -206,6 +220,7 @@ struct loam_heap {
 		struct loam_heap_bestfit bestfit;
 		struct loam_heap_blocks block;
 		struct loam_heap_list list;
+		struct loam_heap_pages pages;
 		struct loam_heap_tlsf tlsf;
 	};
 };

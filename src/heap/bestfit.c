@@ -795,6 +795,8 @@ static int bestfit_check(const struct loam_heap *heap)
 
 const struct loam_heap_ops loam_heap_bestfit = {
 	.name = "bestfit",
+	.max_bytes = (size_t)-1,
+	.align_bytes = LOAM_HEAP_ALIGN,
 	.create = bestfit_create,
 	.alloc = bestfit_alloc,
 	.free = bestfit_free,

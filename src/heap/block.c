@@ -465,6 +465,8 @@ static int block_check(const struct loam_heap *heap)
 
 const struct loam_heap_ops loam_heap_block = {
 	.name = "block",
+	.max_bytes = (size_t)-1,
+	.align_bytes = LOAM_HEAP_BLOCK_SIZE,
 	.create = block_create,
 	.alloc = block_alloc,
 	.free = block_free,

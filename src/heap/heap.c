@@ -11,6 +11,7 @@
  *   bestfit.c  a break, linked blocks, and free blocks in an ordered array
  *   block.c    one byte of state for each 4 KiB
  *   list.c     free blocks in one list by address: first, next or best fit
+ *   pages.c    one page for each block, from xv6's list of free pages (runs.c)
  *   tlsf.c     two-level segregated fit: everything in constant time
  *
  *              owner (prepare, map_pages, unmap_pages)

@@ -760,6 +760,8 @@ static int list_check(const struct loam_heap *heap)
 
 const struct loam_heap_ops loam_heap_list = {
 	.name = "list",
+	.max_bytes = (size_t)-1,
+	.align_bytes = LOAM_HEAP_ALIGN,
 	.create = list_create,
 	.alloc = list_alloc,
 	.free = list_free,

@@ -655,6 +655,8 @@ static int tlsf_check(const struct loam_heap *heap)
 
 const struct loam_heap_ops loam_heap_tlsf = {
 	.name = "tlsf",
+	.max_bytes = (size_t)-1,
+	.align_bytes = LOAM_HEAP_ALIGN,
 	.create = tlsf_create,
 	.alloc = tlsf_alloc,
 	.free = tlsf_free,

@@ -8,6 +8,7 @@
 
 static struct test *first;
 static struct test **last = &first;
+static const struct test *running;
 static jmp_buf next_test;
 static const char *skipped;           /* why the test was, or NULL */
 static _Thread_local bool runs_tests; /* the thread that next_test is of */
@@ -16,6 +17,11 @@ void test_register(struct test *test)
 {
 	*last = test;
 	last = &test->next;
+}
+
+const struct test *test_running(void)
+{
+	return running;
 }
 
 _Noreturn void test_fail(const char *file, int line, const char *text)
@@ -50,6 +56,7 @@ static bool passes(const struct test *test)
 	if (setjmp(next_test) != 0) {
 		return skipped != NULL;
 	}
+	running = test;
 	test->run();
 	return true;
 }

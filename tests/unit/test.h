@@ -20,6 +20,7 @@ struct test {
 	struct test *next;
 };
 void test_register(struct test *test);
+const struct test *test_running(void);
 _Noreturn void test_fail(const char *file, int line, const char *text);
 _Noreturn void test_skip(const char *why);
 

@@ -104,23 +104,26 @@ TEST(bad_table,
 {
 	struct loam_heap_config config = start_config(TOTAL);
 	calls.prepare = NULL;
-	const struct loam_heap_config bad[] = {
-		{ config.start, config.size_bytes, &calls, table, TOTAL - 1,
-		  0 },
-		{ config.start, config.size_bytes, &calls, table, TOTAL + 1,
-		  0 },
-		{ config.start, config.size_bytes, &calls, table, 0, 0 },
-		{ config.start, config.size_bytes, &calls, owner.window, TOTAL,
-		  0 },
-		{ config.start, config.size_bytes, &calls,
-		  owner.window + config.size_bytes - 1, TOTAL, 0 },
-		{ config.start, config.size_bytes, &calls, owner.window - 1,
-		  TOTAL, 0 },
+	const size_t size = config.size_bytes;
+	const struct {
+		size_t size_bytes;
+		uint8_t *table;
+		size_t entries;
+	} bad[] = {
+		{ size, table, TOTAL - 1 },
+		{ size, table, TOTAL + 1 },
+		{ size, table, 0 },
+		{ size, owner.window, TOTAL },
+		{ size, owner.window + size - 1, TOTAL },
+		{ size, owner.window - 1, TOTAL },
 		/* A page for the table, and none for a block. */
-		{ config.start, BLOCK, &calls, NULL, 0, 0 },
+		{ BLOCK, NULL, 0 },
 	};
 	for (size_t i = 0; i < LOAM_ARRAY_SIZE(bad); i++) {
-		EXPECT_EQ(loam_heap_create(&heap, &loam_heap_block, &bad[i]),
+		config.size_bytes = bad[i].size_bytes;
+		config.table = bad[i].table;
+		config.table_entries = bad[i].entries;
+		EXPECT_EQ(loam_heap_create(&heap, &loam_heap_block, &config),
 			  -LOAM_EINVAL);
 		for (size_t at = 0; at < sizeof(table_room); at++) {
 			EXPECT_EQ(table_room[at], CANARY);

@@ -119,7 +119,7 @@ TEST(odd_ranges, "S2.17 empty, reversed and small ranges give no page")
 	EXPECT_EQ(loam_runs_add(&runs, page(1), page(1) + 4095), 0);
 	EXPECT_EQ(loam_runs_add(&runs, page(1) + 1, page(2) + 4095), 0);
 	EXPECT_EQ(loam_runs_add(&runs, page(9), page(3)), 0);
-	EXPECT_EQ(loam_runs_add(&runs, page(9), NULL + 1), 0);
+	EXPECT_EQ(loam_runs_add(&runs, page(9), (void *)(uintptr_t)1), 0);
 	/* Rounding up wraps, as the end of the address space does. */
 	uintptr_t top = (uintptr_t)-1;
 	EXPECT_EQ(loam_runs_add(&runs, (void *)top, (void *)top), 0);
