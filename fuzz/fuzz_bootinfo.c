@@ -5,7 +5,7 @@
 
 #include "../kernel/bootinfo.h"
 #include "../kernel/cmdline.h"
-#include "../kernel/i386/bios_info.h"
+#include "../kernel/x86/bios_info.h"
 #include "../kernel/multiboot.h"
 #include "platform.h"
 

@@ -13,7 +13,7 @@
 
 #include "bench.h"
 #include "console.h"
-#include "i386/cpu.h"
+#include "cpu.h"
 #include "kernel.h"
 
 #define BENCH_SAMPLES 101u

@@ -4,7 +4,7 @@
 #include <loam/mem.h>
 
 #include "bootinfo.h"
-#include "i386/bios_info.h"
+#include "x86/bios_info.h"
 #include "multiboot.h"
 
 const void *bootinfo_at(uint32_t phys, uint32_t size_bytes)

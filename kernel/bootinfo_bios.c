@@ -4,7 +4,7 @@
 #include <loam/mem.h>
 
 #include "bootinfo.h"
-#include "i386/bios_info.h"
+#include "x86/bios_info.h"
 
 #define E820_REPLY_BYTES 24u
 #define E820_REPLY_LEAST 20u /* without the attributes of ACPI 3.0 */

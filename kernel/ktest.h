@@ -6,7 +6,7 @@
 #include <loam/mem.h>
 
 #include "console.h"
-#include "i386/trap.h"
+#include "trap.h"
 #include "kernel.h"
 
 struct ktest {

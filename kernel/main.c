@@ -22,14 +22,11 @@
 
 #include <loam/mem.h>
 
+#include "arch.h"
 #include "bootinfo.h"
 #include "cmdline.h"
 #include "console.h"
-#include "i386/cpu.h"
-#include "i386/layout.h"
-#include "i386/trap.h"
 #include "kernel.h"
-#include "machine.h"
 #include "report.h"
 #include "shell.h"
 
@@ -43,9 +40,6 @@ static struct loam_boot_machine main_machine;
 /* Until the reclaim; loam_boot() moves both to permanent memory. */
 KERNEL_INIT_BSS static struct loam_memmap_entry main_entries[MAIN_ENTRIES];
 KERNEL_INIT_BSS static struct loam_mem_range main_ranges[MAIN_RANGES];
-
-/* Entered from entry.asm on the boot stack, which has no way back. */
-_Noreturn void kmain(uint32_t magic, uint32_t info_phys);
 
 KERNEL_INIT_TEXT static void main_begin(void)
 {

@@ -3,7 +3,7 @@
 
 #include <loam/mem.h>
 
-#include "i386/layout.h"
+#include "layout.h"
 #include "symbols.h"
 
 const char *symbol_find(uintptr_t address, uintptr_t *offset)

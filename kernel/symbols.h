@@ -6,7 +6,7 @@
 #include <loam/types.h>
 
 struct kernel_symbol {
-	uint32_t address;
+	uintptr_t address;
 	const char *name;
 };
 

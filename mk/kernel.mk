@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: MIT
-# The reference kernel for i386, and what the boot disk is made of.
+# The reference kernel, and what the boot disk is made of.
 
-KERNEL_NAME := kernel-i386$(if $(filter 1,$(DEBUG)),-debug)
+# ARCH=i386 or x86_64: kernel/ is what all have in common, kernel/x86/ what
+# PCs of either width have, kernel/$(ARCH)/ the rest; kernel/arch.h tells what
+# an architecture has to have.
+KERNEL_NAME := kernel-$(ARCH)$(if $(filter 1,$(DEBUG)),-debug)
 KERNEL := build/$(KERNEL_NAME).elf
 KERNEL_DIR := build/$(KERNEL_NAME)
 
-KERNEL_SOURCES := $(sort $(wildcard kernel/*.c kernel/i386/*.c tests/kernel/*.c))
-KERNEL_ASM := $(sort $(wildcard kernel/i386/*.asm))
+KERNEL_SOURCES := $(sort $(wildcard kernel/*.c kernel/x86/*.c \
+	kernel/$(ARCH)/*.c tests/kernel/*.c tests/kernel/$(ARCH)/*.c))
+KERNEL_ASM := $(sort $(wildcard kernel/$(ARCH)/*.asm))
+KERNEL_LD := kernel/$(ARCH)/kernel.ld
 
 # Arguments in registers: the kernel calls nobody it was not compiled with.
-KERNEL_CFLAGS := $(BASE_CFLAGS) -m32 -march=i486 -mtune=generic -ffreestanding \
-	-fno-pie -mgeneral-regs-only -mpreferred-stack-boundary=2 -mregparm=3 -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/i386 \
+KERNEL_ARCH_i386 := -m32 -march=i486 -mtune=generic \
+	-mpreferred-stack-boundary=2 -mregparm=3
+KERNEL_NASM_i386 := elf32
+KERNEL_LD_i386 := elf_i386
+
+KERNEL_CFLAGS := $(BASE_CFLAGS) $(KERNEL_ARCH_$(ARCH)) -ffreestanding \
+	-fno-pie -mgeneral-regs-only -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/$(ARCH) -Ikernel/x86 \
 	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
 	$(if $(filter 1,$(DEBUG)),-O1 -g -foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)
 
@@ -26,8 +36,8 @@ KERNEL_OWN_OBJECTS := $(KERNEL_SOURCES:%.c=$(KERNEL_DIR)/%.o)
 KERNEL_ASM_OBJECTS := $(KERNEL_ASM:%.asm=$(KERNEL_DIR)/%.asm.o)
 KERNEL_OBJECTS := $(KERNEL_ASM_OBJECTS) $(KERNEL_OWN_OBJECTS) \
 	$(KERNEL_LIBRARY_OBJECTS)
-KERNEL_LINK := ld -m elf_i386 -nostdlib -z max-page-size=4096 \
-	--no-warn-rwx-segments -T kernel/i386/kernel.ld
+KERNEL_LINK := ld -m $(KERNEL_LD_$(ARCH)) -nostdlib -z max-page-size=4096 \
+	--no-warn-rwx-segments -T $(KERNEL_LD)
 
 $(KERNEL_LIBRARY_OBJECTS): $(KERNEL_DIR)/%.o: %.c $(MAKEFILES_READ)
 	$(call compile,$(GCC) $(KERNEL_CFLAGS))
@@ -39,12 +49,12 @@ $(KERNEL_OWN_OBJECTS): $(KERNEL_DIR)/%.o: %.c $(MAKEFILES_READ)
 $(KERNEL_ASM_OBJECTS): $(KERNEL_DIR)/%.asm.o: %.asm $(MAKEFILES_READ)
 	$(call say,NASM,$@)
 	@mkdir -p $(@D)
-	$(Q)nasm -f elf32 -w+error -Ikernel/i386/ -MD $(@:.o=.d) -MP $< -o $@
+	$(Q)nasm -f $(KERNEL_NASM_$(ARCH)) -w+error -Ikernel/$(ARCH)/ -MD $(@:.o=.d) -MP $< -o $@
 
 # Two links: the first tells where every function is, the second holds a table
 # of that for stack traces. The linker script puts text before the table, so
 # that what the first says is true of the second; this is checked.
-$(KERNEL_DIR)/pass1.elf: $(KERNEL_OBJECTS) kernel/i386/kernel.ld
+$(KERNEL_DIR)/pass1.elf: $(KERNEL_OBJECTS) $(KERNEL_LD)
 	$(call say,LINK,$@)
 	$(Q)$(KERNEL_LINK) $(KERNEL_OBJECTS) -o $@
 

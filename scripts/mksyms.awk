@@ -23,7 +23,7 @@ $3 ~ /^(image|init|text|rodata)_(start|end)$/ { next }
 $3 !~ /^[A-Za-z_][A-Za-z0-9_.]*$/ { next }
 
 {
-	printf "\t\t{ 0x%su, \"%s\" },\n", $1, $3
+	printf "\t\t{ (uintptr_t)0x%su, \"%s\" },\n", $1, $3
 	last = $1
 }
 

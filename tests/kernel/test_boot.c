@@ -3,12 +3,8 @@
 
 #include <loam/bits.h>
 
-#include "i386/cpu.h"
-#include "i386/layout.h"
+#include "arch.h"
 #include "ktest.h"
-#include "machine.h"
-
-_Noreturn void kmain(uint32_t magic, uint32_t info_phys);
 
 /* The frame's bytes as the raw entries have it: all usable, none forbidden. */
 static bool frame_is_usable(uint64_t pfn)

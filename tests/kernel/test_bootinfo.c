@@ -3,8 +3,8 @@
 
 #include "bootinfo.h"
 #include "cmdline.h"
-#include "i386/bios_info.h"
-#include "i386/layout.h"
+#include "x86/bios_info.h"
+#include "layout.h"
 #include "ktest.h"
 #include "multiboot.h"
 

@@ -3,7 +3,7 @@
 
 #include <loam/bits.h>
 
-#include "i386/layout.h"
+#include "layout.h"
 #include "ktest.h"
 
 KTEST(frames_one_owner, "X.4 S2.18 every usable frame has exactly one owner")

@@ -3,8 +3,8 @@
 
 #include <loam/bits.h>
 
-#include "i386/cpu.h"
-#include "i386/layout.h"
+#include "cpu.h"
+#include "layout.h"
 #include "ktest.h"
 
 static void touch_write(void *at)

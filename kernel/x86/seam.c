@@ -11,6 +11,8 @@
 #include "layout.h"
 #include "trap.h"
 
+#define SEAM_DIGITS (2 * sizeof(uintptr_t)) /* of an address in hexadecimal */
+
 loam_phys_t machine_direct_end;
 struct trap_context *machine_panic_context;
 char machine_panic_text[256];
@@ -28,8 +30,9 @@ _Noreturn void loam_host_panic(const char *message)
 	cpu_cli();
 	kprintf("\npanic: %s\n", message);
 	exception_trace((uintptr_t)__builtin_return_address(0),
-			(uintptr_t)__builtin_frame_address(0) + 8,
-			*(uint32_t *)__builtin_frame_address(0));
+			(uintptr_t)__builtin_frame_address(0) +
+				2 * sizeof(uintptr_t),
+			*(uintptr_t *)__builtin_frame_address(0));
 	machine_exit(false);
 }
 
@@ -48,36 +51,36 @@ void *loam_host_phys_to_virt(loam_phys_t phys)
  */
 void loam_host_lock(struct loam_host_lock *lock)
 {
-	uint32_t eflags = cpu_read_eflags();
+	uintptr_t flags = cpu_read_eflags();
 
 	cpu_cli();
 	if (LOAM_UNLIKELY(lock->word[0] != 0)) {
 		loam_host_panic("a host lock is taken twice");
 	}
 	lock->word[0] = 1;
-	lock->word[1] = eflags;
+	lock->word[1] = flags;
 }
 
 void loam_host_unlock(struct loam_host_lock *lock)
 {
-	uint32_t eflags = lock->word[1];
+	uintptr_t flags = lock->word[1];
 
 	lock->word[0] = 0;
-	if ((eflags & CPU_EFLAGS_IF) != 0) {
+	if ((flags & CPU_EFLAGS_IF) != 0) {
 		cpu_sti();
 	}
 }
 
-/* The address that the text ends with, "0x" and eight digits, or 0. */
+/* The address that the text ends with, "0x" and all its digits, or 0. */
 static uintptr_t seam_last_address(const char *text)
 {
 	size_t length = loam_strlen(text);
-	if (length < 10 || text[length - 10] != '0' ||
-	    text[length - 9] != 'x') {
+	if (length < SEAM_DIGITS + 2 || text[length - SEAM_DIGITS - 2] != '0' ||
+	    text[length - SEAM_DIGITS - 1] != 'x') {
 		return 0;
 	}
 	uintptr_t address = 0;
-	for (size_t i = length - 8; i < length; i++) {
+	for (size_t i = length - SEAM_DIGITS; i < length; i++) {
 		char c = text[i];
 		unsigned digit = c >= 'a' ? (unsigned)(c - 'a') + 10
 					  : (unsigned)(c - '0');

@@ -8,11 +8,11 @@
 struct cpu_features cpu_features;
 
 /* True if software can change this bit of EFLAGS. */
-static bool cpu_flag_toggles(uint32_t flag)
+static bool cpu_flag_toggles(uintptr_t flag)
 {
-	uint32_t before = cpu_read_eflags();
+	uintptr_t before = cpu_read_eflags();
 	cpu_write_eflags(before ^ flag);
-	uint32_t after = cpu_read_eflags();
+	uintptr_t after = cpu_read_eflags();
 	cpu_write_eflags(before);
 	return ((before ^ after) & flag) != 0;
 }

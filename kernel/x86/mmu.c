@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads page directories and forgets stale translations. */
+/* Forgets stale translations. */
 
 /*
  * The 386 can only forget everything, by writing CR3. From the 486 on invlpg
@@ -12,7 +12,6 @@
 #include "../cmdline.h"
 #include "../console.h"
 #include "cpu.h"
-#include "gdt.h"
 #include "mmu.h"
 
 static void mmu_flush_page(void *ctx, uintptr_t virt)
@@ -25,7 +24,7 @@ static void mmu_flush_all(void *ctx)
 {
 	(void)ctx;
 	if (cpu_features.pge) {
-		uint32_t cr4 = cpu_read_cr4();
+		uintptr_t cr4 = cpu_read_cr4();
 		cpu_write_cr4(cr4 & ~CPU_CR4_PGE);
 		cpu_write_cr4(cr4);
 	} else {
@@ -41,11 +40,6 @@ const struct loam_tlb_ops mmu_tlb_ops = {
 const struct loam_tlb_ops mmu_tlb_ops_386 = {
 	.flush_all = mmu_flush_all,
 };
-
-const struct loam_pt_geometry *mmu_geometry(void)
-{
-	return cpu_features.pse ? &loam_pt_i386_pse : &loam_pt_i386;
-}
 
 enum loam_tlb_policy mmu_policy(const char *cmdline)
 {
@@ -65,14 +59,4 @@ enum loam_tlb_policy mmu_policy(const char *cmdline)
 		loam_streq(value, "invlpg") ? "this CPU has no invlpg"
 					    : "not auto, invlpg or cr3");
 	return LOAM_TLB_AUTO;
-}
-
-void mmu_switch_root(void *ctx, loam_phys_t root)
-{
-	(void)ctx;
-	gdt_set_directory((uint32_t)root);
-	cpu_write_cr3((uint32_t)root);
-	if (cpu_features.pge) {
-		cpu_write_cr4(cpu_read_cr4() | CPU_CR4_PGE);
-	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The i386's own instructions as inline functions, and what this CPU has. */
-#ifndef KERNEL_I386_CPU_H
-#define KERNEL_I386_CPU_H
+/* The x86's own instructions as inline functions, and what this CPU has. */
+#ifndef KERNEL_X86_CPU_H
+#define KERNEL_X86_CPU_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,46 +34,46 @@ extern struct cpu_features cpu_features;
 /* Fills cpu_features. Once, before anything reads them. */
 void cpu_detect(void);
 
-static inline uint32_t cpu_read_cr0(void)
+static inline uintptr_t cpu_read_cr0(void)
 {
-	uint32_t value;
+	uintptr_t value;
 	__asm__ volatile("mov %%cr0, %0" : "=r"(value));
 	return value;
 }
 
-static inline void cpu_write_cr0(uint32_t value)
+static inline void cpu_write_cr0(uintptr_t value)
 {
 	__asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
 }
 
-static inline uint32_t cpu_read_cr2(void)
+static inline uintptr_t cpu_read_cr2(void)
 {
-	uint32_t value;
+	uintptr_t value;
 	__asm__ volatile("mov %%cr2, %0" : "=r"(value));
 	return value;
 }
 
-static inline uint32_t cpu_read_cr3(void)
+static inline uintptr_t cpu_read_cr3(void)
 {
-	uint32_t value;
+	uintptr_t value;
 	__asm__ volatile("mov %%cr3, %0" : "=r"(value));
 	return value;
 }
 
-static inline void cpu_write_cr3(uint32_t value)
+static inline void cpu_write_cr3(uintptr_t value)
 {
 	__asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
 }
 
 /* CR4 exists only where CPUID does. */
-static inline uint32_t cpu_read_cr4(void)
+static inline uintptr_t cpu_read_cr4(void)
 {
-	uint32_t value;
+	uintptr_t value;
 	__asm__ volatile("mov %%cr4, %0" : "=r"(value));
 	return value;
 }
 
-static inline void cpu_write_cr4(uint32_t value)
+static inline void cpu_write_cr4(uintptr_t value)
 {
 	__asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
 }
@@ -83,16 +83,16 @@ static inline void cpu_invlpg(uintptr_t virt)
 	__asm__ volatile("invlpg (%0)" : : "r"(virt) : "memory");
 }
 
-static inline uint32_t cpu_read_eflags(void)
+static inline uintptr_t cpu_read_eflags(void)
 {
-	uint32_t value;
-	__asm__ volatile("pushfl\n\tpopl %0" : "=r"(value) : : "memory");
+	uintptr_t value;
+	__asm__ volatile("pushf\n\tpop %0" : "=r"(value) : : "memory");
 	return value;
 }
 
-static inline void cpu_write_eflags(uint32_t value)
+static inline void cpu_write_eflags(uintptr_t value)
 {
-	__asm__ volatile("pushl %0\n\tpopfl" : : "r"(value) : "memory", "cc");
+	__asm__ volatile("push %0\n\tpopf" : : "r"(value) : "memory", "cc");
 }
 
 static inline void cpu_cli(void)
@@ -127,9 +127,10 @@ static inline void cpu_pause(void)
 /* Only where cpu_features.tsc is set. */
 static inline uint64_t cpu_rdtsc(void)
 {
-	uint64_t ticks;
-	__asm__ volatile("rdtsc" : "=A"(ticks) : : "memory");
-	return ticks;
+	uint32_t low;
+	uint32_t high;
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+	return (uint64_t)high << 32 | low;
 }
 
 static inline void cpu_cpuid(uint32_t leaf, uint32_t out[4])

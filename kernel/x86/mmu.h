@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The i386 MMU under the page-table floor: flushing, the root register. */
-#ifndef KERNEL_I386_MMU_H
-#define KERNEL_I386_MMU_H
+/* The x86 MMU under the page-table floor: flushing, the root register. */
+#ifndef KERNEL_X86_MMU_H
+#define KERNEL_X86_MMU_H
 
 #include <loam/pt.h>
 
@@ -11,7 +11,7 @@ extern const struct loam_tlb_ops mmu_tlb_ops;
 /* For the 386, which has no invlpg. */
 extern const struct loam_tlb_ops mmu_tlb_ops_386;
 
-/* The geometry this CPU has: with 4 MiB pages or without. */
+/* The geometry this CPU has. */
 const struct loam_pt_geometry *mmu_geometry(void);
 
 /* tlb=auto, invlpg or cr3; anything else is reported and taken as auto. */

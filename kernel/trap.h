@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Exceptions and interrupts: who handles them, and tests that expect them. */
+#ifndef KERNEL_TRAP_H
+#define KERNEL_TRAP_H
+
+#include <loam/types.h>
+
+#include "trap_frame.h"
+
+#define TRAP_DOUBLE_FAULT 8u
+#define TRAP_PAGE_FAULT 14u
+#define TRAP_COUNT 32u /* exceptions; interrupt line n is vector 32 + n */
+#define TRAP_LINES 16u
+
+/* Bits of a page fault's error code, as the x86 has them. */
+#define TRAP_PF_PRESENT 1u
+#define TRAP_PF_WRITE 2u
+#define TRAP_PF_USER 4u
+#define TRAP_PF_RESERVED 8u
+#define TRAP_PF_FETCH 16u
+
+/* Returns 0, and again with the value given to trap_jump(). */
+__attribute__((returns_twice)) int trap_save(struct trap_context *context);
+_Noreturn void trap_jump(struct trap_context *context, int value);
+
+/* What an expected fault was. */
+struct trap_report {
+	uint32_t vector;
+	uint32_t error;
+	uintptr_t address; /* of a page fault */
+	uintptr_t pc;      /* of the instruction */
+};
+
+/*
+ * Runs fn(arg) and tells whether it ended in an exception, of which it fills
+ * *out. For tests: what fn held at that moment stays held. Does not nest.
+ */
+bool trap_expect(void (*fn)(void *arg), void *arg, struct trap_report *out);
+
+/* Loads the interrupt table and the handlers of exceptions. */
+void trap_init(void);
+
+/* Moves interrupt lines 0 to 15 to vectors 32 to 47, all of them masked. */
+void irq_init(void);
+
+/*
+ * Calls handler, interrupts off, whenever the line is raised, and unmasks it;
+ * NULL masks it again.
+ */
+void irq_set(unsigned line, void (*handler)(void));
+
+/* Raises line 0 about hz times a second (19 to 1193182). */
+void irq_set_timer(unsigned hz);
+
+/* -------- between the machine's entry code and its handlers -------- */
+
+/* Called with interrupts off; returns to have the interrupted code resume. */
+void trap_dispatch(struct trap_frame *frame);
+
+/* Calls the handler of an interrupt line and tells the controllers. */
+void irq_dispatch(unsigned line);
+
+/*
+ * Reports an exception nobody expects and stops, or goes where trap_expect()
+ * waits.
+ */
+_Noreturn void exception_handle(struct trap_frame *frame);
+
+/*
+ * Where trap_expect() waits for an exception, which the caller then must end
+ * there, or NULL. Given a context, *out of trap_expect() is filled.
+ */
+struct trap_context *exception_expected(uint32_t vector, uint32_t error,
+					uintptr_t pc);
+
+/* Before a report: interrupts off, and the end if one is being made already. */
+void exception_begin(void);
+
+/* What the CPU says of the page fault, and the walk for its address. */
+void exception_print_page_fault(uint32_t error);
+
+/*
+ * Prints return addresses found on the stack from sp up, with names. fp is
+ * the first link of a chain of frame pointers, or anything else.
+ */
+void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp);
+
+/* The machine's part: prints all registers, sp as it was at that moment. */
+void exception_print_registers(const struct trap_frame *frame, uintptr_t sp);
+
+/* The stack pointer of the interrupted code. */
+uintptr_t exception_stack_of(const struct trap_frame *frame);
+
+#endif
