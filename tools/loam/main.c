@@ -15,6 +15,9 @@ static const struct command {
 	  "normalise a memory map: rows of \"base length type\", or a Linux "
 	  "boot log",
 	  tool_map },
+	{ "lab", "[OPTIONS] [TRACE]",
+	  "run a workload over the heaps and compare them; lab --help says how",
+	  tool_lab },
 };
 
 static void print_usage(FILE *to)

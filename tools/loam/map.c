@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* loam map: shows what the library makes of a firmware's memory map. */
+#include "input.h"
+#include "json.h"
 #include "loam.h"
 #include "mapfile.h"
 
@@ -111,28 +113,11 @@ static void print_table(const char *name, enum mapfile_format format,
 	       loam_memmap_max_usable_pfn(map));
 }
 
-/* A JSON string. Bytes that are not ASCII are left as they are: UTF-8. */
-static void print_json_string(const char *text)
-{
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-		if (c == '"' || c == '\\') {
-			printf("\\%c", c);
-		} else if (c < ' ' || c == 0x7f) {
-			printf("\\u%04x", c);
-		} else {
-			putchar(c);
-		}
-	}
-	putchar('"');
-}
-
 static void print_json(const char *name, enum mapfile_format format,
 		       const struct loam_memmap *map)
 {
 	printf("{\n  \"file\": ");
-	print_json_string(name);
+	json_string(stdout, name);
 	printf(",\n  \"format\": \"%s\",\n  \"ranges\": [",
 	       mapfile_format_name(format));
 	for (uint32_t i = 0; i < map->count; i++) {
@@ -162,44 +147,6 @@ static void print_json(const char *name, enum mapfile_format format,
 	printf("},\n  \"usable_frames\": %" PRIu64
 	       ",\n  \"max_usable_pfn\": %" PRIu64 "\n}\n",
 	       loam_memmap_usable_frames(map), loam_memmap_max_usable_pfn(map));
-}
-
-/* Reads all of a file, "-" being standard input. NULL: errno says why. */
-static char *read_all(const char *name, size_t *size)
-{
-	FILE *from = strcmp(name, "-") == 0 ? stdin : fopen(name, "rb");
-	if (from == NULL) {
-		return NULL;
-	}
-	char *text = NULL;
-	size_t capacity = 0;
-	size_t used = 0;
-	bool good = true;
-	while (good && !feof(from)) {
-		if (used == capacity) {
-			capacity = capacity * 2 + 65536;
-			char *larger = realloc(text, capacity);
-			if (larger == NULL) {
-				good = false;
-				break;
-			}
-			text = larger;
-		}
-		errno = 0;
-		used += fread(text + used, 1, capacity - used, from);
-		good = !ferror(from);
-	}
-	int error = errno;
-	if (from != stdin) {
-		fclose(from);
-	}
-	if (!good) {
-		free(text);
-		errno = error != 0 ? error : EIO;
-		return NULL;
-	}
-	*size = used;
-	return text;
 }
 
 /* Normalises what was read, and prints it. */
@@ -257,7 +204,7 @@ int tool_map(int argc, char **argv)
 		return TOOL_USAGE;
 	}
 	size_t size = 0;
-	char *text = read_all(name, &size);
+	char *text = input_read(name, &size);
 	if (text == NULL) {
 		fprintf(stderr, "%s: %s\n", name, strerror(errno));
 		return TOOL_FAILED;
