@@ -5,7 +5,7 @@
 # Floors of one rank do not see each other. The public headers of a floor are
 # loam/FLOOR.h, loam/FLOOR_*.h and what is named here.
 BEGIN {
-	split("host=0 base=1 heap=1.5 memmap=2 arch=2 memblock=3 pt=3 " \
+	split("host=0 base=1 heap=1.5 memmap=2 acpi=2 arch=2 memblock=3 pt=3 " \
 	      "frame=4 kspace=5 slab=6 kmalloc=7 proc=8 boot=9", pairs, " ")
 	for (i in pairs) {
 		split(pairs[i], pair, "=")
