@@ -7,7 +7,7 @@
  * ================================
  *
  * root pointer "RSD PTR "   found by a scan, or handed over by a loader
- *	  +- XSDT                 a list of 64-bit addresses (ACPI 2.0 and later)
+ *	  +- XSDT                 a list of 64-bit addresses (ACPI 2.0)
  *	  |    or RSDT            a list of 32-bit ones
  *	  +----- FACP, APIC (the MADT), SRAT, SLIT, ...
  *
