@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 # What a user may set on the command line.
 MEM ?= 128M
 BOOT ?= multiboot
+LAYOUT ?= higher
 CMD ?=
 DEBUG ?= 0
 GDB ?= 0
@@ -51,6 +52,8 @@ help:
 ##   make run            boot the kernel in QEMU, with a shell on the serial port
 ##     MEM=128M            size of its memory
 ##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO)
+##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
+##                         address of 4 GiB being its physical one
 ##     CMD="test; zones"   run these commands, then power off; the exit status
 ##                         says whether all went well
 ##     DEBUG=1             assertions on, optimised for stepping through
@@ -68,7 +71,8 @@ help:
 ##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
 ##   make install        the library and its headers to PREFIX=/usr/local
-##   make kernel         build/kernel-i386.elf alone
+##   make kernel         build/kernel-i386.elf alone (LAYOUT=identity:
+##                       build/kernel-i386-identity.elf)
 ##   make format         clang-format over every C file
 ##   make clean          remove build/
 ##

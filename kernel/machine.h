@@ -11,6 +11,12 @@ extern unsigned machine_segment_count;
 
 extern const struct loam_boot_layout machine_layout;
 
+/* True if every address is its physical one, but in the kernel's windows. */
+static inline bool machine_is_identity(void)
+{
+	return machine_layout.map_end != 0 && machine_layout.direct_base == 0;
+}
+
 /* Memory the temporary map shows, and what was mapped since. */
 extern loam_phys_t machine_direct_end;
 

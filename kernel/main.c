@@ -5,7 +5,7 @@
  * The order is seed 004's, and each step is printed as it is done:
  *
  *	[1] temporary page directory		i386/entry.asm
- *	[2] kernel in the higher half		i386/entry.asm
+ *	[2] kernel where it was linked		i386/entry.asm
  *	[3] memory map parsed			loam_boot()
  *	[4] memblock
  *	[5] buddy: page frames
@@ -53,7 +53,8 @@ KERNEL_INIT_TEXT static void main_begin(void)
 	kprintf("[1] temporary page directory: first %u MiB, pages of %s\n",
 		(unsigned)(boot_early_end >> 20),
 		cpu_features.pse ? "4 MiB" : "4 KiB");
-	kprintf("[2] higher half: kernel at 0x%08zx, entry in C at 0x%08zx\n",
+	kprintf("[2] %s: kernel at 0x%08zx, entry in C at 0x%08zx\n",
+		machine_is_identity() ? "identity" : "higher half",
 		(size_t)(uintptr_t)image_start, (size_t)(uintptr_t)kmain);
 	trap_init();
 	irq_init();
@@ -140,6 +141,9 @@ _Noreturn void kmain(uint32_t magic, uint32_t info_phys)
 	main_bring_up(magic, info_phys);
 	size_t frames = loam_boot_reclaim(&kernel);
 	kprintf("given back: %zu frames that only bring-up needed\n", frames);
+	if (machine_is_identity()) {
+		report_identity();
+	}
 	bool well = true;
 	if (!cmdline_option(cmdline, "quiet", commands, sizeof(commands))) {
 		main_report();

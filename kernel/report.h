@@ -15,6 +15,9 @@ void report_slabs(void);
 void report_ranges(void); /* of the kernel's address space */
 void report_cost(void);   /* of bring-up, in memory and instructions */
 
+/* Where an identity-mapped kernel has other things than what lies there. */
+void report_identity(void);
+
 /* The page tables' walk for an address, entry by entry. */
 void report_walk(uintptr_t virt);
 

@@ -60,6 +60,43 @@ static int print_range(void *arg, uintptr_t start, size_t size,
 	return 0;
 }
 
+/* What the user has at each of the layout's ranges. */
+static const char *report_user_range(unsigned index)
+{
+	static const char *const names[LOAM_BOOT_USER_RANGES] = {
+		"a process's stack",
+		"a process's program",
+		"a process's brk and maps",
+	};
+	return names[index];
+}
+
+void report_identity(void)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+	const struct {
+		uintptr_t base;
+		size_t size;
+		const char *name;
+	} windows[] = {
+		{ kspace->window_base, kspace->window_size, "vmalloc" },
+		{ layout->shadow_base, layout->shadow_size, "slabs' shadow" },
+		{ kspace->temp_base, kspace->temp_size, "temporary maps" },
+		{ layout->heap_base, layout->heap_size, "heaps" },
+	};
+
+	kprintf("identity: every address is its physical one, but for\n");
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(windows); i++) {
+		if (windows[i].size != 0) {
+			kprintf("  0x%08zx-0x%08zx %s\n",
+				(size_t)windows[i].base,
+				(size_t)(windows[i].base + windows[i].size - 1),
+				windows[i].name);
+		}
+	}
+}
+
 void report_ranges(void)
 {
 	const struct loam_boot_layout *layout = &kernel.layout;
@@ -68,7 +105,11 @@ void report_ranges(void)
 
 	kprintf("\nkernel address map\n");
 	kprintf("  first       last              size  access  use\n");
-	print_virtual_row(0, layout->direct_base, "", "user space");
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user = &layout->user[i];
+		print_virtual_row(user->base, user->size, "",
+				  report_user_range(i));
+	}
 	print_virtual_row(layout->direct_base, layout->direct_size, "rw----",
 			  "direct map; in it, the kernel:");
 	for (unsigned i = 0; i < machine_segment_count; i++) {
@@ -89,6 +130,9 @@ void report_ranges(void)
 			  "shadow of the slabs' objects");
 	print_virtual_row(kspace->temp_base, kspace->temp_size, "",
 			  "temporary maps");
+	if (layout->map_end != 0) {
+		report_identity();
+	}
 	kprintf("access: r read, w write, x execute, u user, g global, n not "
 		"cached\n");
 	kprintf("translations: %llu changes needed no flush, %llu pages and "
@@ -270,14 +314,25 @@ static void describe_frame(char to[96], loam_phys_t phys)
 						      : "");
 }
 
+/* True if a process has its own pages there. */
+static bool describe_user(char to[96], uintptr_t virt)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		if (virt - layout->user[i].base < layout->user[i].size) {
+			loam_snprintf(to, 96, "%s", report_user_range(i));
+			return true;
+		}
+	}
+	return false;
+}
+
 const char *report_describe(char to[96], uintptr_t virt)
 {
 	const struct loam_boot_layout *layout = &kernel.layout;
 	const struct loam_kspace_config *kspace = &layout->kspace;
 
-	if (virt < layout->direct_base) {
-		return "user space";
-	}
 	for (unsigned i = 0; i < machine_segment_count; i++) {
 		const struct loam_boot_segment *s = &machine_segments[i];
 		size_t size = s->size != 0 ? s->size : LOAM_PAGE_SIZE;
@@ -290,16 +345,22 @@ const char *report_describe(char to[96], uintptr_t virt)
 	if (loam_slab_describe(&kernel.slabs, (const void *)virt, to, 96)) {
 		return to;
 	}
-	if (virt - layout->direct_base < layout->direct_size) {
-		describe_frame(to, virt - layout->direct_base);
-	} else if (virt - layout->heap_base < layout->heap_size) {
+	if (virt - layout->heap_base < layout->heap_size) {
 		return "windows of classic heaps";
 	} else if (virt - kspace->window_base < kspace->window_size) {
 		describe_window(to, virt);
 	} else if (virt - layout->shadow_base < layout->shadow_size) {
 		return "shadow of the slabs' objects";
-	} else {
+	} else if (virt - kspace->temp_base < kspace->temp_size) {
 		return "temporary maps";
+	} else if (describe_user(to, virt)) {
+		return to;
+	} else if (virt - layout->direct_base <
+		   (layout->map_end != 0 ? layout->map_end
+					 : layout->direct_size)) {
+		describe_frame(to, virt - layout->direct_base);
+	} else {
+		return "nothing's addresses";
 	}
 	return to;
 }
@@ -317,9 +378,13 @@ void report_owner(uint64_t address)
 	if (address < kernel.layout.direct_base || address > UINTPTR_MAX) {
 		return;
 	}
+	int error = loam_pt_query(&kernel.pt, (uintptr_t)address, &mapping);
+	if (error == 0 && mapping.phys == address) {
+		return; /* in the identity map they are one and the same */
+	}
 	kprintf("virtual  0x%08llx: %s", (ull)address,
 		report_describe(text, (uintptr_t)address));
-	if (loam_pt_query(&kernel.pt, (uintptr_t)address, &mapping) == 0) {
+	if (error == 0) {
 		describe_frame(text, mapping.phys);
 		kprintf("; physical 0x%08llx, %s\n", (ull)mapping.phys, text);
 	} else {

@@ -3,12 +3,12 @@
 
 #include <loam/mem.h>
 
+#include "arch.h"
 #include "bench.h"
 #include "cmdline.h"
 #include "console.h"
 #include "kernel.h"
 #include "ktest.h"
-#include "machine.h"
 #include "report.h"
 #include "shell.h"
 
@@ -159,7 +159,7 @@ static int shell_bench(const char *argument)
 static int shell_crash(const char *argument)
 {
 	if (loam_streq(argument, "write")) {
-		*(volatile uint32_t *)(uintptr_t)0x1000 = 1;
+		*(volatile uint32_t *)(uintptr_t)boot_stack_guard = 1;
 	} else if (loam_streq(argument, "opcode")) {
 		__asm__ volatile("ud2");
 	} else if (loam_streq(argument, "stack")) {

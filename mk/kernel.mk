@@ -4,7 +4,15 @@
 # ARCH=i386 or x86_64: kernel/ is what all have in common, kernel/x86/ what
 # PCs of either width have, kernel/$(ARCH)/ the rest; kernel/arch.h tells what
 # an architecture has to have.
-KERNEL_NAME := kernel-$(ARCH)$(if $(filter 1,$(DEBUG)),-debug)
+# LAYOUT: which addresses it uses, kernel/$(ARCH)/layout_$(LAYOUT).h, and where it
+# is linked, above its place in memory.
+KERNEL_BASE_i386_higher := 0xC0000000
+KERNEL_BASE_i386_identity := 0
+KERNEL_BASE = $(or $(KERNEL_BASE_$(ARCH)_$(LAYOUT)),$(error no LAYOUT=$(LAYOUT) \
+	for $(ARCH)))
+
+KERNEL_NAME := kernel-$(ARCH)$(if $(filter identity,$(LAYOUT)),-identity)$(if \
+	$(filter 1,$(DEBUG)),-debug)
 KERNEL := build/$(KERNEL_NAME).elf
 KERNEL_DIR := build/$(KERNEL_NAME)
 
@@ -23,6 +31,7 @@ KERNEL_CFLAGS := $(BASE_CFLAGS) $(KERNEL_ARCH_$(ARCH)) -ffreestanding \
 	-fno-pie -mgeneral-regs-only -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/$(ARCH) -Ikernel/x86 \
 	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
+	-DKERNEL_LAYOUT_FILE='"layout_$(LAYOUT).h"' \
 	$(if $(filter 1,$(DEBUG)),-O1 -g -foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)
 
 # A stack trace follows frame pointers, so the kernel's own files keep theirs;
@@ -36,8 +45,8 @@ KERNEL_OWN_OBJECTS := $(KERNEL_SOURCES:%.c=$(KERNEL_DIR)/%.o)
 KERNEL_ASM_OBJECTS := $(KERNEL_ASM:%.asm=$(KERNEL_DIR)/%.asm.o)
 KERNEL_OBJECTS := $(KERNEL_ASM_OBJECTS) $(KERNEL_OWN_OBJECTS) \
 	$(KERNEL_LIBRARY_OBJECTS)
-KERNEL_LINK := ld -m $(KERNEL_LD_$(ARCH)) -nostdlib -z max-page-size=4096 \
-	--no-warn-rwx-segments -T $(KERNEL_LD)
+KERNEL_LINK = ld -m $(KERNEL_LD_$(ARCH)) -nostdlib -z max-page-size=4096 \
+	--no-warn-rwx-segments --defsym kernel_base=$(KERNEL_BASE) -T $(KERNEL_LD)
 
 $(KERNEL_LIBRARY_OBJECTS): $(KERNEL_DIR)/%.o: %.c $(MAKEFILES_READ)
 	$(call compile,$(GCC) $(KERNEL_CFLAGS))
@@ -49,7 +58,8 @@ $(KERNEL_OWN_OBJECTS): $(KERNEL_DIR)/%.o: %.c $(MAKEFILES_READ)
 $(KERNEL_ASM_OBJECTS): $(KERNEL_DIR)/%.asm.o: %.asm $(MAKEFILES_READ)
 	$(call say,NASM,$@)
 	@mkdir -p $(@D)
-	$(Q)nasm -f $(KERNEL_NASM_$(ARCH)) -w+error -Ikernel/$(ARCH)/ -MD $(@:.o=.d) -MP $< -o $@
+	$(Q)nasm -f $(KERNEL_NASM_$(ARCH)) -w+error -Ikernel/$(ARCH)/ \
+		-DKERNEL_BASE=$(KERNEL_BASE) -MD $(@:.o=.d) -MP $< -o $@
 
 # Two links: the first tells where every function is, the second holds a table
 # of that for stack traces. The linker script puts text before the table, so

@@ -3,8 +3,8 @@
 
 # Functions only: text comes before the table in memory, so that linking the
 # table in moves none of them. Of several names for one address the first is
-# kept. Left out are the bounds that kernel.ld defines, the assembler's local
-# labels, and what is linked at its physical address.
+# kept. Left out are the bounds that kernel.ld defines and the assembler's local
+# labels.
 
 BEGIN {
 	last = ""
@@ -18,7 +18,7 @@ BEGIN {
 	print "\t__attribute__((section(\".ksyms\"), used)) = {"
 }
 
-$2 !~ /^[tTwW]$/ || $1 !~ /^[c-f]/ || $1 == last { next }
+$2 !~ /^[tTwW]$/ || $1 == last { next }
 $3 ~ /^(image|init|text|rodata)_(start|end)$/ { next }
 $3 !~ /^[A-Za-z_][A-Za-z0-9_.]*$/ { next }
 

@@ -50,10 +50,24 @@ struct loam_boot_info {
 	struct loam_boot_range reserved[LOAM_BOOT_MAX_RESERVED];
 };
 
+/* Addresses that belong to the user in every process. */
+struct loam_boot_user_range {
+	uintptr_t base;
+	size_t size; /* 0: there is none */
+};
+
+#define LOAM_BOOT_USER_RANGES 3u
+
 /* Which virtual and physical ranges the machine's kernel uses. */
 struct loam_boot_layout {
 	uintptr_t direct_base; /* virtual address of physical 0 */
-	size_t direct_size;    /* most that may be directly mapped */
+	size_t direct_size;    /* most that may be directly used */
+	/*
+	 * 0: of [0, direct_size), memory is mapped. Otherwise all of [0,
+	 * map_end) is mapped at direct_base, be it memory or not, but for the
+	 * windows below.
+	 */
+	loam_phys_t map_end;
 	loam_phys_t dma_end;   /* 16 MiB */
 	loam_phys_t reach_end; /* physical addresses the MMU reaches */
 	struct loam_kspace_config kspace;
@@ -63,6 +77,12 @@ struct loam_boot_layout {
 	/* windows whose page tables must exist early: heaps (0: none) */
 	uintptr_t heap_base;
 	size_t heap_size;
+	/*
+	 * In the kernel's own tables nothing of these is global. Where one lies
+	 * over the first direct_size bytes of the direct map, a process hides
+	 * memory from the kernel: it is reserved.
+	 */
+	struct loam_boot_user_range user[LOAM_BOOT_USER_RANGES];
 };
 
 /* A part of the kernel image with its own protection. */

@@ -19,7 +19,8 @@ enum loam_reservation {
 	LOAM_RESERVED_METADATA, /* frame descriptors, tags, bitmaps */
 	LOAM_RESERVED_MEMBLOCK, /* permanent boot allocations */
 	LOAM_RESERVED_HEAP,     /* a classic heap's fixed physical range */
-	LOAM_RESERVED_LAST = LOAM_RESERVED_HEAP,
+	LOAM_RESERVED_USER,     /* hidden by processes' pages: used by nobody */
+	LOAM_RESERVED_LAST = LOAM_RESERVED_USER,
 };
 
 struct loam_memblock_region {

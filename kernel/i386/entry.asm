@@ -4,11 +4,11 @@
 ; Both boot paths arrive here in 32-bit protected mode with flat segments,
 ; paging off, interrupts off, EAX telling which path it was and EBX the physical
 ; address of what it left for us. The temporary directory shows the start of
-; physical memory twice, at 0 (where this code runs) and at 0xC0000000 (where
-; the kernel was linked): 256 MiB of it in pages of 4 MiB where the CPU has
-; them, else 64 MiB through tables of small pages. It is replaced in step 6.
+; physical memory twice, at 0 (where this code runs) and at KERNEL_BASE (where
+; the kernel was linked; given by the Makefile, and 0 too in LAYOUT=identity):
+; 256 MiB of it in pages of 4 MiB where the CPU has them, else 64 MiB through
+; tables of small pages. It is replaced in step 6.
 
-KERNEL_BASE		equ 0xC0000000
 MULTIBOOT_MAGIC		equ 0x1BADB002
 MULTIBOOT_FLAGS		equ 3		; modules on pages, memory map wanted
 
@@ -81,7 +81,7 @@ kernel_entry:
 	mov edx, 4096
 	mov ecx, TABLE_COUNT
 
-	; ECX entries from EAX in steps of EDX, at 0 and at 0xC0000000.
+	; ECX entries from EAX in steps of EDX, at 0 and at KERNEL_BASE.
 .directory:
 	mov ebx, ecx
 	shl ebx, 22
@@ -99,12 +99,12 @@ kernel_entry:
 	mov eax, cr0
 	or eax, CR0_PAGING
 	mov cr0, eax
-	mov eax, higher_half
+	mov eax, linked_address
 	jmp eax
 
 section .init.text progbits alloc exec nowrite align=16
 
-higher_half:
+linked_address:
 	mov esp, boot_stack_top
 	mov eax, esi			; kmain(magic, info)
 	mov edx, ebp

@@ -5,26 +5,17 @@
 
 #include <stdint.h>
 
-/*
- *	0x00000000  user space                                       3 GiB
- *	0xC0000000  direct map: physical 0 and up, the kernel in it  256 MiB
- *	0xD0000000  windows of the classic heaps                     256 MiB
- *	0xE0000000  vmalloc, vmap, device maps                       488 MiB
- *	0xFE800000  the slabs' shadow of the direct map              16 MiB
- *	0xFF800000  temporary maps                                   8 MiB
- */
-#define KERNEL_BASE 0xC0000000u
+/* layout_higher.h or layout_identity.h: LAYOUT of the Makefile. */
+#include KERNEL_LAYOUT_FILE
+
 #define KERNEL_LOAD 0x00100000u
-#define KERNEL_DIRECT_SIZE 0x10000000u
-#define KERNEL_HEAP_BASE 0xD0000000u
-#define KERNEL_HEAP_SIZE 0x10000000u
-#define KERNEL_WINDOW_BASE 0xE0000000u
-#define KERNEL_WINDOW_SIZE 0x1E800000u
-#define KERNEL_SHADOW_BASE 0xFE800000u
-#define KERNEL_SHADOW_SIZE 0x01000000u
-#define KERNEL_TEMP_BASE 0xFF800000u
-/* The last page stays out, so that no range ends at 2^32. */
-#define KERNEL_TEMP_SIZE 0x007FF000u
+
+/* Seed 003's places of a process, and where its brk and maps go. */
+#define KERNEL_USER_STACK_BASE 0x003FB000u
+#define KERNEL_USER_STACK_SIZE 0x00004000u
+#define KERNEL_USER_PROGRAM_BASE 0x00400000u
+#define KERNEL_USER_SPACE_BASE 0x10000000u
+#define KERNEL_USER_SPACE_SIZE 0xB0000000u
 
 /* Seed 004's macros: the kernel image and the direct map, nothing else. */
 #define VIRT_TO_PHYS(addr) ((addr)-KERNEL_BASE)

@@ -6,10 +6,9 @@
 /* Per-CPU arrays have one element: a machine of 5 MiB counts its pages. */
 #define LOAM_MAX_CPUS 1
 
-/* layout.h's, for the slabs' fast paths: no loads to find them. */
-#define KERNEL_CONFIG_DIRECT 0xC0000000u
-#define KERNEL_CONFIG_SHADOW 0xFE800000u
-#define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), (uintptr_t)KERNEL_CONFIG_DIRECT)
-#define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), (uint8_t *)KERNEL_CONFIG_SHADOW)
+/* Where the layout has them, for the slabs' fast paths: no loads. */
+#include KERNEL_LAYOUT_FILE
+#define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), (uintptr_t)KERNEL_BASE)
+#define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), (uint8_t *)KERNEL_SHADOW_BASE)
 
 #endif

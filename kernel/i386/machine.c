@@ -20,12 +20,17 @@ const struct loam_boot_layout machine_layout = {
 	.shadow_size = KERNEL_SHADOW_SIZE,
 	.heap_base = KERNEL_HEAP_BASE,
 	.heap_size = KERNEL_HEAP_SIZE,
+	.map_end = KERNEL_MAP_END,
+	.user = {
+		{ KERNEL_USER_STACK_BASE, KERNEL_USER_STACK_SIZE },
+		{ KERNEL_USER_PROGRAM_BASE, KERNEL_USER_PROGRAM_SIZE },
+		{ KERNEL_USER_SPACE_BASE, KERNEL_USER_SPACE_SIZE },
+	},
 };
 
 LOAM_STATIC_ASSERT(KERNEL_SHADOW_SIZE ==
 			   KERNEL_DIRECT_SIZE >> LOAM_SHADOW_SHIFT,
 		   "the shadow covers the direct map");
-LOAM_STATIC_ASSERT(KERNEL_CONFIG_DIRECT == KERNEL_BASE,
-		   "the configuration agrees with the layout");
-LOAM_STATIC_ASSERT(KERNEL_CONFIG_SHADOW == KERNEL_SHADOW_BASE,
-		   "the configuration agrees with the layout");
+LOAM_STATIC_ASSERT(KERNEL_USER_PROGRAM_BASE + KERNEL_USER_PROGRAM_SIZE <=
+			   KERNEL_USER_SPACE_BASE,
+		   "the user's ranges do not overlap");

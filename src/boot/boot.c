@@ -103,6 +103,7 @@ static void boot_scale_windows(struct loam_kernel *kernel)
 	if (heap < layout->heap_size) {
 		layout->heap_size = (size_t)heap;
 	}
+	loam_boot_scale_user(kernel, ram);
 	/* One byte of shadow for 16 of the directly mapped memory there is. */
 	uint64_t covered = loam_memmap_max_usable_pfn(&kernel->memmap)
 			   << LOAM_PAGE_SHIFT;
@@ -119,8 +120,8 @@ static void boot_scale_windows(struct loam_kernel *kernel)
  * Reserves what of [base, base + size) nobody has reserved yet: loader data
  * may share a frame with the kernel's image or with other loader data.
  */
-static int reserve_rest(struct loam_memblock *memblock, loam_phys_t base,
-			loam_phys_t size, enum loam_reservation owner)
+int loam_boot_reserve_rest(struct loam_memblock *memblock, loam_phys_t base,
+			   loam_phys_t size, enum loam_reservation owner)
 {
 	loam_phys_t end;
 	if (size == 0 || __builtin_add_overflow(base, size, &end) ||
@@ -168,13 +169,21 @@ static int reserve_all(struct loam_kernel *kernel,
 			memblock, phys, size,
 			(enum loam_reservation)segment->owner);
 	}
+	if (error == 0) {
+		error = loam_boot_reserve_user(kernel);
+	}
 	for (uint32_t i = 0; i < kernel->info.reserved_count && error == 0;
 	     i++) {
 		const struct loam_boot_range *range = &kernel->info.reserved[i];
-		error = reserve_rest(memblock, range->base, range->size,
-				     (enum loam_reservation)range->owner);
+		/* One that is moved is given back with what boot needed. */
+		uint32_t owner = loam_boot_module_hidden(&kernel->layout, range)
+					 ? LOAM_RESERVED_BOOT_INFO
+					 : range->owner;
+		error = loam_boot_reserve_rest(memblock, range->base,
+					       range->size,
+					       (enum loam_reservation)owner);
 	}
-	return error;
+	return error == 0 ? loam_boot_move_modules(kernel, machine) : error;
 }
 
 /* Permanent memory for `bytes`, and a copy of `from` in it. */

@@ -11,7 +11,26 @@
 int loam_boot_tables(struct loam_kernel *kernel,
 		     const struct loam_boot_machine *machine, const char **why);
 
+/* direct.c: the direct map and all that is in it, into the permanent tables. */
+int loam_boot_map_direct(struct loam_kernel *kernel,
+			 const struct loam_boot_machine *machine);
+
 /* The protection of plain memory in the direct map. */
 loam_prot_t loam_boot_direct_prot(const struct loam_kernel *kernel);
+
+/*
+ * user.c: cuts the user's ranges over the direct map to a share of `ram`
+ * bytes, reserves what they hide, and moves modules out of there.
+ */
+void loam_boot_scale_user(struct loam_kernel *kernel, uint64_t ram);
+int loam_boot_reserve_user(struct loam_kernel *kernel);
+bool loam_boot_module_hidden(const struct loam_boot_layout *layout,
+			     const struct loam_boot_range *range);
+int loam_boot_move_modules(struct loam_kernel *kernel,
+			   const struct loam_boot_machine *machine);
+
+/* Reserves what of [base, base + size) nobody has reserved yet. */
+int loam_boot_reserve_rest(struct loam_memblock *memblock, loam_phys_t base,
+			   loam_phys_t size, enum loam_reservation owner);
 
 #endif

@@ -415,6 +415,8 @@ const char *loam_reservation_name(enum loam_reservation owner)
 		return "memblock";
 	case LOAM_RESERVED_HEAP:
 		return "heap";
+	case LOAM_RESERVED_USER:
+		return "user window";
 	default:
 		return "nobody known";
 	}

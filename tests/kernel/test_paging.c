@@ -35,6 +35,9 @@ KTEST(paging_identity_gone, "S4.2 nothing is mapped below the kernel")
 {
 	struct loam_pt_mapping mapping;
 
+	if (machine_is_identity()) {
+		ktest_skip("in this layout the kernel is not above anything");
+	}
 	expect_fault(touch_read, (void *)(uintptr_t)KERNEL_LOAD, 0);
 	expect_fault(touch_write, (void *)(uintptr_t)0x1000, 0);
 	expect_fault(touch_read, NULL, 0);
@@ -99,12 +102,15 @@ static loam_prot_t plan_direct(loam_phys_t phys)
 			return LOAM_PROT_READ | LOAM_PROT_WRITE;
 		}
 	}
-	return 0;
+	return machine_is_identity()
+		       ? LOAM_PROT_READ | LOAM_PROT_WRITE | LOAM_PROT_UNCACHED
+		       : 0;
 }
 
 KTEST(paging_direct_map, "S4.19 the direct map is the plan, page by page")
 {
-	const loam_prot_t looked_at = LOAM_PROT_WRITE | LOAM_PROT_USER;
+	const loam_prot_t looked_at =
+		LOAM_PROT_WRITE | LOAM_PROT_USER | LOAM_PROT_UNCACHED;
 
 	for (loam_phys_t phys = 0; phys < KERNEL_DIRECT_SIZE;
 	     phys += LOAM_PAGE_SIZE) {
@@ -132,14 +138,16 @@ static int window_is_free(void *arg, uintptr_t start, size_t size,
 static int visit_windows(void *arg, uintptr_t virt, size_t size,
 			 loam_phys_t phys, loam_prot_t prot, size_t page_size)
 {
-	(void)phys;
 	(void)prot;
 	(void)page_size;
 	unsigned *runs = arg;
 	uintptr_t last = virt + size - LOAM_PAGE_SIZE;
 	(*runs)++;
-	if (virt < KERNEL_BASE) {
+	if (virt < kernel.layout.direct_base) {
 		return 1;
+	}
+	if (machine_is_identity() && phys == virt) {
+		return 0;
 	}
 	if (virt - KERNEL_BASE < KERNEL_DIRECT_SIZE) {
 		return last - KERNEL_BASE < KERNEL_DIRECT_SIZE ? 0 : 2;
@@ -185,14 +193,89 @@ static int visit_supervisor(void *arg, uintptr_t virt, size_t size,
 
 KTEST(paging_supervisor, "S4.30 no mapping of the kernel's is the user's too")
 {
-	EXPECT_EQ(loam_pt_visit(&kernel.pt, KERNEL_BASE, UINTPTR_MAX,
-				visit_supervisor, NULL),
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, visit_supervisor,
+				NULL),
 		  0);
 	/* Nor may a page become so by its directory entry alone. */
 	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
-	for (unsigned i = KERNEL_BASE >> 22; i < 1024; i++) {
+	for (unsigned i = 0; i < 1024; i++) {
 		loam_pt_walk(&kernel.pt, (uintptr_t)i << 22, steps);
 		EXPECT_EQ(steps[0].entry & kernel.pt.geometry->user, 0);
+	}
+}
+
+/* -------- LAYOUT=identity -------- */
+
+static bool in_window(uintptr_t virt)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+
+	return virt - kspace->window_base < kspace->window_size ||
+	       virt - kspace->temp_base < kspace->temp_size ||
+	       virt - layout->shadow_base < layout->shadow_size ||
+	       virt - layout->heap_base < layout->heap_size;
+}
+
+static void expect_identity(uintptr_t page)
+{
+	struct loam_pt_mapping mapping;
+	int error = loam_pt_query(&kernel.pt, page, &mapping);
+
+	if (in_window(page) || page == (uintptr_t)boot_stack_guard) {
+		EXPECT(error != 0 || mapping.phys != page);
+		return;
+	}
+	EXPECT_EQ(error, 0);
+	EXPECT_EQ(mapping.phys, page);
+}
+
+KTEST(paging_identity, "S3.1 every address of 4 GiB is its physical one")
+{
+	uint32_t state = 0x10a3;
+
+	if (!machine_is_identity()) {
+		ktest_skip("this layout is not identity-mapped");
+	}
+	EXPECT((cpu_read_cr0() & CPU_CR0_PG) != 0);
+	expect_identity(0);
+	expect_identity(0xB8000u);
+	expect_identity(0xFFFFF000u);
+	for (unsigned i = 0; i < 1000; i++) {
+		expect_identity(ktest_random(&state) & ~LOAM_PAGE_MASK);
+	}
+	/* The borders of the exceptions, and that these are nowhere else. */
+	EXPECT(!in_window(KERNEL_WINDOW_BASE - 1));
+	EXPECT(!in_window(KERNEL_HEAP_BASE + KERNEL_HEAP_SIZE));
+	for (uintptr_t page = KERNEL_WINDOW_BASE;
+	     page < KERNEL_HEAP_BASE + KERNEL_HEAP_SIZE;
+	     page += LOAM_PAGE_SIZE) {
+		expect_identity(page);
+	}
+}
+
+KTEST(paging_user_ranges, "S3.7 X.4 nobody has memory that a process hides")
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user = &layout->user[i];
+		for (size_t at = 0; at < user->size; at += LOAM_PAGE_SIZE) {
+			uintptr_t page = user->base + at;
+			uintptr_t phys = VIRT_TO_PHYS(page);
+			struct loam_pt_mapping mapping;
+			if (loam_pt_query(&kernel.pt, page, &mapping) == 0) {
+				EXPECT_EQ(mapping.prot & LOAM_PROT_GLOBAL, 0);
+			}
+			if (phys < KERNEL_DIRECT_SIZE) {
+				EXPECT_EQ(loam_memblock_owner(&kernel.memblock,
+							      phys),
+					  LOAM_RESERVED_USER);
+			} else {
+				EXPECT(loam_host_phys_to_virt(page) !=
+				       (void *)page);
+			}
+		}
 	}
 }
 

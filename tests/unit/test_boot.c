@@ -241,6 +241,175 @@ TEST(reserved, "X.2 X.4 loader data is kept until it is given back")
 	exercise();
 }
 
+/* -------- a map of everything, and what processes hide of it -------- */
+
+/*
+ * A layout like the identity-mapped kernel's, in the 1 GiB that the emulated
+ * machine has: 64 MiB used directly, all else mapped but for the windows.
+ */
+static void boot_prepare_all(unsigned mib)
+{
+	boot_prepare((loam_phys_t)mib << 20, &loam_pt_i386_pse);
+	boot_pc_map((uint64_t)mib << 20);
+	boot_layout.direct_size = LOAM_MIB(64);
+	boot_layout.map_end = LOAM_GIB(1);
+	boot_layout.user[0] =
+		(struct loam_boot_user_range){ boot_virt(0xC03FB000u), 0x4000 };
+	boot_layout.user[1] =
+		(struct loam_boot_user_range){ boot_virt(0xC0400000u),
+					       LOAM_MIB(4) };
+	boot_layout.user[2] =
+		(struct loam_boot_user_range){ boot_virt(0xC4000000u),
+					       LOAM_MIB(64) };
+}
+
+static bool in_window(uintptr_t virt)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+	return virt - layout->heap_base < layout->heap_size ||
+	       virt - kspace->window_base < kspace->window_size ||
+	       virt - kspace->temp_base < kspace->temp_size ||
+	       virt - layout->shadow_base < layout->shadow_size;
+}
+
+static bool in_user(uintptr_t virt)
+{
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user =
+			&kernel.layout.user[i];
+		if (virt - user->base < user->size) {
+			return true;
+		}
+	}
+	return false;
+}
+
+TEST(map_all, "S3.1 S3.7 all is mapped to itself but the windows' addresses")
+{
+	boot_prepare_all(128);
+	EXPECT_EQ(boot_now(), 0);
+	unsigned windows = 0;
+	unsigned uncached = 0;
+	for (loam_phys_t at = 0; at < LOAM_GIB(1); at += LOAM_PAGE_SIZE) {
+		uintptr_t virt = (uintptr_t)direct(at);
+		struct loam_pt_mapping mapping;
+		int error = loam_pt_query(&kernel.pt, virt, &mapping);
+		if (at == 0x10f000 || in_window(virt)) {
+			EXPECT(error != 0 || mapping.phys != at);
+			windows++;
+			continue;
+		}
+		EXPECT_EQ(error, 0);
+		EXPECT_EQ(mapping.phys, at);
+		bool memory = at < 0x7fe0000;
+		bool cached = (mapping.prot & LOAM_PROT_UNCACHED) == 0;
+		bool global = (mapping.prot & LOAM_PROT_GLOBAL) != 0;
+		EXPECT_EQ(cached, memory);
+		EXPECT_EQ(global, !in_user(virt));
+		EXPECT_EQ(mapping.prot & LOAM_PROT_USER, 0);
+		uncached += !cached;
+	}
+	EXPECT(windows > 10000 && uncached > 10000);
+	exercise();
+	loam_boot_reclaim(&kernel);
+	exercise();
+}
+
+TEST(hidden, "S3.7 X.4 frames that processes hide are reserved, in proportion")
+{
+	static const struct {
+		unsigned mib;
+		unsigned hidden_kib;
+	} machines[] = { { 6, 1024 }, { 16, 2046 }, { 128, 4096 } };
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(machines); i++) {
+		boot_prepare_all(machines[i].mib);
+		EXPECT_EQ(boot_now(), 0);
+		size_t bytes = kernel.layout.user[1].size;
+		EXPECT(bytes >> 10 >= machines[i].hidden_kib - 64);
+		EXPECT(bytes >> 10 <= machines[i].hidden_kib);
+		EXPECT_EQ(kernel.layout.user[0].size, 0x4000);
+		EXPECT_EQ(kernel.layout.user[2].size, LOAM_MIB(64));
+		for (loam_phys_t at = 0; at < LOAM_MIB(64);
+		     at += LOAM_PAGE_SIZE) {
+			bool reserved =
+				loam_memblock_owner(&kernel.memblock, at) ==
+				LOAM_RESERVED_USER;
+			EXPECT_EQ(reserved, in_user((uintptr_t)direct(at)));
+		}
+		exercise();
+	}
+}
+
+static void module_fill(loam_phys_t base, size_t size, unsigned char salt)
+{
+	unsigned char *at = loam_host_phys_to_virt(base);
+	for (size_t i = 0; i < size; i++) {
+		at[i] = (unsigned char)(i * 7 + salt);
+	}
+}
+
+static bool module_is(const struct loam_boot_range *range, unsigned char salt)
+{
+	const unsigned char *at = loam_host_phys_to_virt(range->base);
+	size_t i = 0;
+	while (i < range->size && at[i] == (unsigned char)(i * 7 + salt)) {
+		i++;
+	}
+	return i == range->size;
+}
+
+TEST(modules_move, "S3.37 X.2 X.4 modules in the user's window are moved away")
+{
+	boot_prepare_all(64);
+	struct loam_boot_range *range = kernel.info.reserved;
+	/* Across the lower end, within, across the upper end, and beside. */
+	range[0] = (struct loam_boot_range){ 0x300000, 0x180001,
+					     LOAM_RESERVED_MODULE, "low" };
+	range[1] = (struct loam_boot_range){ 0x500000, 0x2345,
+					     LOAM_RESERVED_MODULE, "in" };
+	range[2] = (struct loam_boot_range){ 0x7ff000, 0x3000,
+					     LOAM_RESERVED_MODULE, "high" };
+	range[3] = (struct loam_boot_range){ 0x900000, 0x1000,
+					     LOAM_RESERVED_MODULE, "beside" };
+	range[4] = (struct loam_boot_range){ 0x600000, 0x1000,
+					     LOAM_RESERVED_BOOT_INFO, "info" };
+	kernel.info.reserved_count = 5;
+	for (unsigned i = 0; i < 4; i++) {
+		module_fill(range[i].base, (size_t)range[i].size,
+			    (unsigned char)(i * 31));
+	}
+	EXPECT_EQ(boot_now(), 0);
+	size_t freed = loam_boot_reclaim(&kernel);
+	/* The image's init, and the modules' old places but for the window. */
+	EXPECT_EQ(freed, 0x20 + (0x3fb - 0x300) + 1 + 2);
+	exercise();
+	for (unsigned i = 0; i < 4; i++) {
+		EXPECT(module_is(&range[i], (unsigned char)(i * 31)));
+		for (loam_phys_t at = 0; at < range[i].size;
+		     at += LOAM_PAGE_SIZE) {
+			loam_phys_t phys = range[i].base + at;
+			EXPECT_EQ(loam_memblock_owner(&kernel.memblock, phys),
+				  LOAM_RESERVED_MODULE);
+			EXPECT(!in_user((uintptr_t)direct(phys)));
+		}
+	}
+	EXPECT_EQ(range[3].base, 0x900000);
+	EXPECT_EQ(loam_memblock_owner(&kernel.memblock, 0x600000),
+		  LOAM_RESERVED_USER);
+}
+
+TEST(modules_too_large, "S3.37 S4.27 no room to move a module: a sentence")
+{
+	boot_prepare_all(8);
+	kernel.info.reserved[0] =
+		(struct loam_boot_range){ 0x300000, 0x400000,
+					  LOAM_RESERVED_MODULE, "large" };
+	kernel.info.reserved_count = 1;
+	EXPECT_EQ(boot_now(), -LOAM_ENOMEM);
+	EXPECT(strstr(boot_why, "too little memory") != NULL);
+}
+
 TEST(bad_range, "X.4 loader data that wraps or has no owner is an error")
 {
 	boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
