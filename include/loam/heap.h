@@ -20,7 +20,7 @@
  * through the owner.
  */
 
-#define LOAM_HEAP_ALIGN 16u /* of every address handed out */
+#define LOAM_HEAP_ALIGN 16u /* of addresses handed out; see align_bytes */
 
 /* Largest range: sizes and places are kept as 32-bit counts of 16 bytes. */
 #define LOAM_HEAP_SIZE_MAX LOAM_GIB(8)
@@ -46,6 +46,23 @@ struct loam_heap_owner {
 	/* Takes it away again. Cannot fail. */
 	void (*unmap_pages)(void *context, void *start, size_t count_pages);
 	void *context;
+	/*
+	 * The physical side, for the buddy heap alone. All four or none: then
+	 * it asks for pages, as above.
+	 *
+	 * take_block: a block of 2^order frames, LOAM_PHYS_NONE if there is
+	 * none (the heap then asks for smaller ones); orders are at most 10.
+	 * give_block: takes back exactly such a block.
+	 * map_block: makes count_pages pages from start on, which have no
+	 * memory, show the frames from `block` on; false, and nothing is
+	 * mapped, if that cannot be had.
+	 * unmap_block: undoes it for pages that several calls may have mapped.
+	 */
+	loam_phys_t (*take_block)(void *context, unsigned order);
+	void (*give_block)(void *context, loam_phys_t block, unsigned order);
+	bool (*map_block)(void *context, void *start, loam_phys_t block,
+			  size_t count_pages);
+	void (*unmap_block)(void *context, void *start, size_t count_pages);
 };
 
 /* Which free block a list heap takes. */
@@ -95,7 +112,8 @@ struct loam_heap_stats {
 	size_t live_bytes; /* usable bytes of live blocks */
 	size_t peak_live_bytes;
 	size_t free_blocks;
-	size_t free_bytes; /* usable bytes of free blocks; all are mapped */
+	/* Usable bytes of free blocks: mapped, or the buddy's addresses. */
+	size_t free_bytes;
 	size_t largest_free_bytes;
 	size_t mapped_bytes; /* pages in use, with headers and tables */
 	size_t peak_mapped_bytes;
@@ -112,8 +130,12 @@ struct loam_heap;
  */
 struct loam_heap_ops {
 	const char *name;
-	size_t max_bytes;   /* of a request; (size_t)-1: the range's limit */
-	size_t align_bytes; /* of every address: LOAM_HEAP_ALIGN or more */
+	size_t max_bytes; /* of a request; (size_t)-1: the range's limit */
+	/*
+	 * Of every address: LOAM_HEAP_ALIGN or more, but 8 for the buddy heap
+	 * on 32-bit machines (see src/heap/buddy.c for which sizes).
+	 */
+	size_t align_bytes;
 	int (*create)(struct loam_heap *heap,
 		      const struct loam_heap_config *config);
 	void *(*alloc)(struct loam_heap *heap, size_t size_bytes);
@@ -130,6 +152,7 @@ struct loam_heap_ops {
 
 extern const struct loam_heap_ops loam_heap_bestfit;
 extern const struct loam_heap_ops loam_heap_block;
+extern const struct loam_heap_ops loam_heap_buddy;
 extern const struct loam_heap_ops loam_heap_list;
 extern const struct loam_heap_ops loam_heap_pages;
 extern const struct loam_heap_ops loam_heap_tlsf;
@@ -168,6 +191,26 @@ struct loam_heap_blocks {
 	unsigned group_shift;
 	/* A clear bit: no block of this group of 2^group_shift is free. */
 	uint32_t maybe_free[LOAM_BITMAP_WORDS(LOAM_HEAP_GROUPS)];
+};
+
+/* The buddy heap: see src/heap/buddy.c. What stands before each block. */
+struct loam_heap_header {
+	size_t size;                        /* that was asked for */
+	uint32_t magic[sizeof(size_t) / 4]; /* of its place, size and state */
+};
+
+#define LOAM_HEAP_BUDDY_LISTS 32u
+
+struct loam_heap_buddy_page;
+
+struct loam_heap_buddy {
+	struct loam_heap_buddy_page *table;    /* the start of the range */
+	size_t table_pages;                    /* of it that are mapped */
+	unsigned char *first;                  /* address of page 1 */
+	uint32_t total;                        /* pages 1 to total */
+	uint32_t top;                          /* spans tile [1, top) */
+	uint32_t nonempty;                     /* a bit for each list */
+	uint32_t heads[LOAM_HEAP_BUDDY_LISTS]; /* free spans by size */
 };
 
 /* The list heap: see src/heap/list.c. Its places are units of 16 bytes. */
@@ -219,6 +262,7 @@ struct loam_heap {
 	union {
 		struct loam_heap_bestfit bestfit;
 		struct loam_heap_blocks block;
+		struct loam_heap_buddy buddy;
 		struct loam_heap_list list;
 		struct loam_heap_pages pages;
 		struct loam_heap_tlsf tlsf;
@@ -239,7 +283,8 @@ int loam_heap_create(struct loam_heap *heap, const struct loam_heap_ops *ops,
 void loam_heap_destroy(struct loam_heap *heap);
 
 /*
- * At least size_bytes bytes at a multiple of 16, contents undefined; NULL if
+ * At least size_bytes bytes, aligned to 16 or as the design's align_bytes says;
+ * contents undefined; NULL if
  * size_bytes is 0, or no memory is to be had: nothing has changed then.
  */
 void *loam_heap_alloc(struct loam_heap *heap, size_t size_bytes);

@@ -10,6 +10,7 @@
  *
  *   bestfit.c  a break, linked blocks, and free blocks in an ordered array
  *   block.c    one byte of state for each 4 KiB
+ *   buddy.c    whole pages of physical blocks, at addresses of their own
  *   list.c     free blocks in one list by address: first, next or best fit
  *   pages.c    one page for each block, from xv6's list of free pages (runs.c)
  *   tlsf.c     two-level segregated fit: everything in constant time
@@ -49,10 +50,7 @@ bool loam_heap_map(struct loam_heap *heap, unsigned char *at, size_t count)
 			return false;
 		}
 	}
-	heap->mapped_pages += count;
-	if (heap->mapped_pages > heap->peak_mapped_pages) {
-		heap->peak_mapped_pages = heap->mapped_pages;
-	}
+	heap_mapped(heap, count);
 	return true;
 }
 
@@ -134,14 +132,16 @@ void loam_heap_misuse(const struct loam_heap *heap, const void *caller,
 			    verb, address);
 		return;
 	}
-	if (at % LOAM_HEAP_ALIGN != 0) {
+	struct loam_heap_block block;
+	const unsigned char *broken;
+	bool found = heap_find(heap, address, &block, &broken);
+	if (at % LOAM_HEAP_ALIGN != 0 &&
+	    !(found && at == (uintptr_t)block.address)) {
 		loam_misuse(caller, "heap %s: %s of %p: misaligned", name, verb,
 			    address);
 		return;
 	}
-	struct loam_heap_block block;
-	const unsigned char *broken;
-	if (!heap_find(heap, address, &block, &broken)) {
+	if (!found) {
 		loam_misuse(caller, "heap %s: %s of %p: in no block%s", name,
 			    verb, address,
 			    broken ? ", or behind a corrupt header" : "");
@@ -168,10 +168,14 @@ int loam_heap_check_counters(const struct loam_heap *heap)
 {
 	size_t live_blocks = 0;
 	size_t live_bytes = 0;
+	/* Blocks that are free need no more than what any design gives. */
+	size_t align = heap->ops->align_bytes < LOAM_HEAP_ALIGN
+			       ? heap->ops->align_bytes
+			       : LOAM_HEAP_ALIGN;
 	struct loam_heap_block block = { .address = NULL };
 	while (heap->ops->walk(heap, &block)) {
 		LOAM_CHECK(block.state != LOAM_HEAP_BROKEN);
-		LOAM_CHECK((uintptr_t)block.address % LOAM_HEAP_ALIGN == 0);
+		LOAM_CHECK((uintptr_t)block.address % align == 0);
 		if (block.state == LOAM_HEAP_LIVE) {
 			live_blocks++;
 			live_bytes += block.size_bytes;

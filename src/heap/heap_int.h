@@ -37,6 +37,15 @@ void loam_heap_misuse(const struct loam_heap *heap, const void *caller,
 /* A check of the counters against a walk. O(blocks). */
 int loam_heap_check_counters(const struct loam_heap *heap);
 
+/* count pages more are mapped. */
+static inline void heap_mapped(struct loam_heap *heap, size_t count)
+{
+	heap->mapped_pages += count;
+	if (heap->mapped_pages > heap->peak_mapped_pages) {
+		heap->peak_mapped_pages = heap->mapped_pages;
+	}
+}
+
 static inline void heap_grew(struct loam_heap *heap, size_t bytes)
 {
 	heap->live_bytes += bytes;

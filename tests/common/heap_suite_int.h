@@ -124,6 +124,9 @@ void suite_expect_sound(void);
 /* A size that the design can serve: at most as much as is asked. */
 size_t suite_size(size_t size_bytes);
 
+/* Aligned as a block of this size is, which the design may have a say in. */
+bool suite_is_aligned(const void *address, size_t size_bytes);
+
 /* A block that can be had, as it must be. */
 void *suite_alloc(size_t size_bytes);
 
