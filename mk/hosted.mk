@@ -78,11 +78,25 @@ unit-threads: $(patsubst %,build/tsan/%,$(filter %_threads,$(UNIT_TESTS)))
 
 # build/loam is the one for use; the other has the sanitizers, for its tests.
 .PHONY: tools
-tools: build/loam build/gcc64/loam
+tools: build/loam build/gcc64/loam build/gcc64/loam-record.so
 
-build/loam: build/release/loam
+build/loam: build/release/loam build/loam-record.so
 	$(call say,COPY,$@)
 	$(Q)cp $< $@
+
+# What `loam record` puts into other programs; it looks for it beside itself.
+RECORD_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -O2 -g \
+	-fPIC -fvisibility=hidden -fno-builtin -pthread
+
+build/record/preload.o: tools/record/preload.c $(MAKEFILES_READ)
+	$(call compile,$(GCC) $(RECORD_CFLAGS))
+
+build/loam-record.so build/gcc64/loam-record.so: build/record/preload.o
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GCC) -shared -pthread $^ -ldl -o $@
+
+-include build/record/preload.d
 
 # ------------------------------------------------ fuzzers
 

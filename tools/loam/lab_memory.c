@@ -26,21 +26,29 @@ struct pass {
 	bool keep_records;
 };
 
-/* Both ends of the block say whose it is; short ones as much as they can. */
-static void stamp(struct place *place, uint64_t value)
+/* How much of each end of a block is stamped. */
+static size_t stamped_bytes(const struct place *place)
 {
-	size_t bytes = place->asked < 8 ? place->asked : 8;
-	place->stamp = value * UINT64_C(0x9e3779b97f4a7c15);
-	memcpy(place->block, &place->stamp, bytes);
-	memcpy(place->block + place->asked - bytes, &place->stamp, bytes);
+	return place->asked < 8 ? place->asked : 8;
 }
 
-/* The first size_bytes of the block are as they were stamped, and its end. */
-static bool is_stamped(const struct place *place, const unsigned char *block)
+/* Both ends of a block say whose it is, the last bytes only of a long one. */
+static void stamp(struct place *place, uint64_t value)
 {
-	size_t bytes = place->asked < 8 ? place->asked : 8;
-	return memcmp(block, &place->stamp, bytes) == 0 &&
-	       memcmp(block + place->asked - bytes, &place->stamp, bytes) == 0;
+	size_t bytes = stamped_bytes(place);
+	place->stamp = value * UINT64_C(0x9e3779b97f4a7c15);
+	memcpy(place->block, &place->stamp, bytes);
+	if (place->asked >= 16) {
+		memcpy(place->block + place->asked - 8, &place->stamp, 8);
+	}
+}
+
+static bool is_stamped(const struct place *place)
+{
+	size_t bytes = stamped_bytes(place);
+	return memcmp(place->block, &place->stamp, bytes) == 0 &&
+	       (place->asked < 16 ||
+		memcmp(place->block + place->asked - 8, &place->stamp, 8) == 0);
 }
 
 static void account(struct pass *pass, const struct place *place, bool born)
@@ -95,7 +103,7 @@ static void do_free(struct pass *pass, struct place *place, size_t number)
 	if (place->block == NULL) {
 		return;
 	}
-	subject->memory.corrupted += !is_stamped(place, place->block);
+	subject->memory.corrupted += !is_stamped(place);
 	unsigned char *block = place->block;
 	unsettle(pass, place, number);
 	pass->kind->free(subject->heap.state, block);
@@ -109,7 +117,7 @@ static void do_resize(struct pass *pass, struct place *place, struct lab_op op,
 		do_alloc(pass, place, op, number);
 		return;
 	}
-	subject->memory.corrupted += !is_stamped(place, place->block);
+	subject->memory.corrupted += !is_stamped(place);
 	unsigned char *block =
 		pass->kind->resize(subject->heap.state, place->block, op.size);
 	if (block == NULL) {
@@ -245,8 +253,7 @@ static void clean_up(struct pass *pass)
 	for (uint32_t i = 0; i < pass->subject->work->slots; i++) {
 		struct place *place = &pass->places[i];
 		if (place->block != NULL) {
-			pass->subject->memory.corrupted +=
-				!is_stamped(place, place->block);
+			pass->subject->memory.corrupted += !is_stamped(place);
 			pass->kind->free(pass->subject->heap.state,
 					 place->block);
 			place->block = NULL;

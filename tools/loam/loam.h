@@ -13,5 +13,6 @@ enum tool_status {
 /* Each gets the arguments from its own name on, as main() does. */
 int tool_map(int argc, char **argv);
 int tool_lab(int argc, char **argv);
+int tool_record(int argc, char **argv); /* or the program's status */
 
 #endif

@@ -18,6 +18,9 @@ static const struct command {
 	{ "lab", "[OPTIONS] [TRACE]",
 	  "run a workload over the heaps and compare them; lab --help says how",
 	  tool_lab },
+	{ "record", "-o FILE -- PROGRAM ARGUMENTS",
+	  "run a program and write what it allocates and frees as a trace",
+	  tool_record },
 };
 
 static void print_usage(FILE *to)
