@@ -41,6 +41,7 @@ MAKE_JOBS = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JO
 include mk/common.mk
 include mk/library.mk
 include mk/kernel.mk
+include mk/user.mk
 include mk/hosted.mk
 
 .PHONY: help
@@ -84,8 +85,9 @@ help:
 .PHONY: run kernel
 run:
 	@scripts/deps.sh run $(filter grub,$(BOOT))
-	@$(MAKE_JOBS) kernel
+	@$(MAKE_JOBS) kernel programs
 	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' \
+		MODULES='$(PROGRAMS)' \
 		CMD=$(call quote,$(CMD)) GDB='$(GDB)'
 
 kernel: $(KERNEL) $(BOOT_PARTS)

@@ -26,9 +26,12 @@
 #include "bootinfo.h"
 #include "cmdline.h"
 #include "console.h"
+#include "fpu.h"
 #include "kernel.h"
+#include "programs.h"
 #include "report.h"
 #include "shell.h"
+#include "task.h"
 
 #define MAIN_ENTRIES 2048u /* of the firmware's; more are dropped with a word */
 #define MAIN_RANGES 4096u  /* most that 2048 entries normalise to */
@@ -139,6 +142,10 @@ _Noreturn void kmain(uint32_t magic, uint32_t info_phys)
 
 	main_begin();
 	main_bring_up(magic, info_phys);
+	task_init();
+	fpu_init();
+	programs_init();
+	cpu_sti();
 	size_t frames = loam_boot_reclaim(&kernel);
 	kprintf("given back: %zu frames that only bring-up needed\n", frames);
 	if (machine_is_identity()) {

@@ -11,6 +11,7 @@
 #include "ktest.h"
 #include "report.h"
 #include "shell.h"
+#include "shell_process.h"
 
 #define SHELL_LINE 128u
 #define SHELL_CONTROL_C 3
@@ -200,6 +201,10 @@ static const struct shell_command shell_commands[] = {
 	{ "cost", "", "what bring-up cost", shell_cost },
 	{ "alloc", "SIZE", "kmalloc", shell_alloc },
 	{ "free", "ADDR", "kfree", shell_free },
+	{ "run", "PROG", "a program; with arguments; & leaves it running",
+	  shell_run_program },
+	{ "ps", "", "tasks and processes", shell_ps },
+	{ "kill", "PID", "ends a process", shell_kill },
 	{ "check", "", "every floor's check()", shell_check },
 	{ "test", "[WORD]", "tests, or those with WORD in their title",
 	  shell_test },

@@ -7,6 +7,7 @@
 
 #include "trap_frame.h"
 
+#define TRAP_NO_COPROCESSOR 7u
 #define TRAP_DOUBLE_FAULT 8u
 #define TRAP_PAGE_FAULT 14u
 #define TRAP_COUNT 32u /* exceptions; interrupt line n is vector 32 + n */
@@ -52,7 +53,42 @@ void irq_set(unsigned line, void (*handler)(void));
 /* Raises line 0 about hz times a second (19 to 1193182). */
 void irq_set_timer(unsigned hz);
 
+/* -------- stacks, and ring 3 -------- */
+
+/*
+ * Lays a stack that ends at stack_end out so that the first trap_switch() to
+ * what this returns calls entry(argument), once trap_thread_begin() has done
+ * what is to be done there. entry does not return.
+ */
+void *trap_prepare(void *stack_end, void (*entry)(void *argument),
+		   void *argument);
+
+/*
+ * Saves what a call keeps of the registers, and the stack pointer in *from, and
+ * goes on where `to` was saved. Interrupts are off.
+ */
+void trap_switch(void **from, void *to);
+
+/* Where the kernel's stack begins at the next entry from ring 3. */
+void trap_set_stack(void *stack_end);
+
+/* A program's first registers: all zero but for where it starts. */
+void trap_user_start(struct trap_frame *frame, uintptr_t entry,
+		     uintptr_t stack);
+
+/* Goes to ring 3 with these registers. *frame lies where a stack ends. */
+_Noreturn void trap_leave(struct trap_frame *frame);
+
+/* Prints a program's registers. */
+void trap_print_user(const struct trap_frame *frame);
+
 /* -------- between the machine's entry code and its handlers -------- */
+
+/* int 0x80, interrupts off; returns to have the program resume. */
+void trap_syscall(struct trap_frame *frame);
+
+/* First on a new stack, interrupts off. */
+_Noreturn void trap_thread_begin(void (*entry)(void *argument), void *argument);
 
 /* Called with interrupts off; returns to have the interrupted code resume. */
 void trap_dispatch(struct trap_frame *frame);
@@ -75,6 +111,12 @@ struct trap_context *exception_expected(uint32_t vector, uint32_t error,
 
 /* Before a report: interrupts off, and the end if one is being made already. */
 void exception_begin(void);
+
+/* "page fault" and the like. */
+const char *exception_name(uint32_t vector);
+
+/* What a page fault's error code says, in a line. */
+void exception_print_access(uintptr_t address, uint32_t error);
 
 /* What the CPU says of the page fault, and the walk for its address. */
 void exception_print_page_fault(uint32_t error);

@@ -32,8 +32,12 @@ VARIANT_fuzz := $(CLANG) -m64 $(DEBUG_ON) $(SANITIZE) -fsanitize=fuzzer-no-link
 # $(call objects,variant,sources)
 objects = $(2:%.c=build/$(1)/%.o)
 
+# What of the kernel reads files that may hold anything.
+KERNEL_PARSERS := kernel/elf.c kernel/archive.c
+
 # What every program of a variant is linked with.
-common_objects = $(call objects,$(1),$(HOSTED_SOURCES) $(LIBRARY_SOURCES))
+common_objects = $(call objects,$(1),$(HOSTED_SOURCES) $(LIBRARY_SOURCES) \
+	$(KERNEL_PARSERS))
 
 # $(call link,flags): a program of all prerequisites.
 define link

@@ -4,17 +4,29 @@
 #include "../console.h"
 #include "../machine.h"
 #include "../symbols.h"
+#include "../task.h"
 #include "../trap.h"
 #include "cpu.h"
 #include "gdt.h"
 #include "layout.h"
 
-void exception_print_registers(const struct trap_frame *f, uintptr_t sp)
+static void print_general(const struct trap_frame *f, uintptr_t sp)
 {
 	kprintf("  eax %08x  ebx %08x  ecx %08x  edx %08x\n", f->eax, f->ebx,
 		f->ecx, f->edx);
 	kprintf("  esi %08x  edi %08x  ebp %08x  esp %08x\n", f->esi, f->edi,
 		f->ebp, (unsigned)sp);
+}
+
+void trap_print_user(const struct trap_frame *frame)
+{
+	print_general(frame, frame->user_esp);
+	kprintf("  eip %08x  efl %08x\n", frame->eip, frame->eflags);
+}
+
+void exception_print_registers(const struct trap_frame *f, uintptr_t sp)
+{
+	print_general(f, sp);
 	kprintf("  eip %08x  efl %08x  cr0 %08x  cr2 %08x\n", f->eip, f->eflags,
 		(unsigned)cpu_read_cr0(), (unsigned)cpu_read_cr2());
 	kprintf("  cr3 %08x  cr4 %08x  cs  %04x\n", (unsigned)cpu_read_cr3(),
@@ -22,10 +34,10 @@ void exception_print_registers(const struct trap_frame *f, uintptr_t sp)
 		f->cs & 0xFFFFu);
 }
 
-/* No change of ring: the stack goes on where the frame ends. */
+/* No change of ring: the stack goes on where the CPU's part ends. */
 uintptr_t exception_stack_of(const struct trap_frame *frame)
 {
-	return (uintptr_t)(frame + 1);
+	return (uintptr_t)&frame->user_esp;
 }
 
 /* Runs as the fault task: on its own stack, the kernel's state in its TSS. */
@@ -34,6 +46,8 @@ void trap_double_fault(void)
 	struct gdt_tss *tss = &gdt_tss_kernel;
 	struct trap_context *context =
 		exception_expected(TRAP_DOUBLE_FAULT, 0, tss->eip);
+	uintptr_t bottom;
+	uintptr_t top;
 	char name[64];
 
 	if (context != NULL) {
@@ -51,10 +65,13 @@ void trap_double_fault(void)
 	exception_begin();
 	kprintf("\ndouble fault at 0x%08x %s\n", tss->eip,
 		symbol_format(name, tss->eip));
-	if (tss->esp - (uintptr_t)boot_stack_guard <= LOAM_PAGE_SIZE) {
-		kprintf("the boot stack (%u bytes) overflowed into its guard "
+	task_stack(&bottom, &top);
+	if (tss->esp - (bottom - LOAM_PAGE_SIZE) <= LOAM_PAGE_SIZE) {
+		kprintf("the %s stack (%u bytes) overflowed into its guard "
 			"page\n",
-			KERNEL_STACK_BYTES);
+			bottom == (uintptr_t)boot_stack_bottom ? "boot"
+							       : "kernel",
+			(unsigned)(top - bottom));
 	}
 	struct trap_frame frame = {
 		.edi = tss->edi,
@@ -71,10 +88,7 @@ void trap_double_fault(void)
 	};
 	exception_print_page_fault(TRAP_PF_WRITE);
 	exception_print_registers(&frame, tss->esp);
-	exception_trace(tss->eip,
-			tss->esp < (uintptr_t)boot_stack_bottom
-				? (uintptr_t)boot_stack_bottom
-				: tss->esp,
+	exception_trace(tss->eip, tss->esp < bottom ? bottom : tss->esp,
 			tss->ebp);
 	machine_exit(false);
 }

@@ -13,9 +13,10 @@
 #include "cpu.h"
 #include "gdt.h"
 
-#define GDT_ENTRIES 5u
+#define GDT_ENTRIES 7u
 #define GDT_FLAT_CODE 0x00CF9A000000FFFFull
 #define GDT_FLAT_DATA 0x00CF92000000FFFFull
+#define GDT_RING_3 0x0000600000000000ull
 #define GDT_TSS_AVAILABLE 0x0000890000000000ull
 
 struct gdt_tss gdt_tss_kernel;
@@ -57,6 +58,11 @@ void gdt_set_directory(uint32_t cr3)
 	gdt_tss_kernel.cr3 = cr3;
 }
 
+void gdt_set_kernel_directory(uint32_t cr3)
+{
+	gdt_tss_kernel.cr3 = cr3;
+}
+
 void gdt_init(void (*fault_entry)(void))
 {
 	struct {
@@ -70,6 +76,8 @@ void gdt_init(void (*fault_entry)(void))
 	gdt_entries[GDT_DATA / 8] = GDT_FLAT_DATA;
 	gdt_entries[GDT_TSS / 8] = gdt_tss_entry(&gdt_tss_kernel);
 	gdt_entries[GDT_TSS_FAULT / 8] = gdt_tss_entry(&gdt_tss_fault);
+	gdt_entries[GDT_USER_CODE / 8] = GDT_FLAT_CODE | GDT_RING_3;
+	gdt_entries[GDT_USER_DATA / 8] = GDT_FLAT_DATA | GDT_RING_3;
 	__asm__ volatile("lgdt %0\n\t"
 			 "ljmp %1, $1f\n"
 			 "1:\n\t"

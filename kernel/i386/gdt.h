@@ -10,6 +10,8 @@
 #define GDT_DATA 0x10u
 #define GDT_TSS 0x18u
 #define GDT_TSS_FAULT 0x20u
+#define GDT_USER_CODE 0x2Bu /* ring 3 is in the lowest two bits */
+#define GDT_USER_DATA 0x33u
 
 /* The task state as the i386 saves and loads it. */
 struct gdt_tss {
@@ -24,7 +26,10 @@ struct gdt_tss {
 };
 LOAM_STATIC_ASSERT(sizeof(struct gdt_tss) == 104, "as the manual says");
 
-/* What the CPU saved of the kernel when it switched to the fault task. */
+/*
+ * What the CPU saved of the kernel when it switched to the fault task. Its esp0
+ * is where the kernel's stack begins when it is entered from ring 3.
+ */
 extern struct gdt_tss gdt_tss_kernel;
 
 /*
@@ -35,5 +40,11 @@ void gdt_init(void (*fault_entry)(void));
 
 /* Tells both tasks the page directory they run on. */
 void gdt_set_directory(uint32_t cr3);
+
+/*
+ * Tells the kernel's task alone: the one it comes back to from the fault task,
+ * which itself keeps to the directory that is always there.
+ */
+void gdt_set_kernel_directory(uint32_t cr3);
 
 #endif

@@ -19,3 +19,9 @@ void mmu_switch_root(void *ctx, loam_phys_t root)
 		cpu_write_cr4(cpu_read_cr4() | CPU_CR4_PGE);
 	}
 }
+
+void mmu_load_root(loam_phys_t root)
+{
+	gdt_set_kernel_directory((uint32_t)root);
+	cpu_write_cr3((uint32_t)root);
+}

@@ -7,10 +7,12 @@
 
 /* The stack as traps.asm leaves it, lowest address first. */
 struct trap_frame {
+	uint32_t gs, fs, es, ds;
 	uint32_t edi, esi, ebp, unused_esp, ebx, edx, ecx, eax;
 	uint32_t vector;
 	uint32_t error; /* 0 where the CPU pushes none */
 	uint32_t eip, cs, eflags;
+	uint32_t user_esp, user_ss; /* only where it came from ring 3 */
 };
 
 /* A place to come back to. traps.asm knows the order. */
@@ -21,7 +23,31 @@ struct trap_context {
 #define TRAP_FRAME_PC(frame) ((frame)->eip)
 #define TRAP_FRAME_FP(frame) ((frame)->ebp)
 
-/* -------- between traps.asm, idt.c and fault_task.c -------- */
+static inline bool trap_from_user(const struct trap_frame *frame)
+{
+	return (frame->cs & 3u) != 0;
+}
+
+/* A call of a program: its number, where its arguments are, its result. */
+static inline uint32_t trap_call_number(const struct trap_frame *frame)
+{
+	return frame->eax;
+}
+
+static inline uintptr_t trap_user_stack(const struct trap_frame *frame)
+{
+	return frame->user_esp;
+}
+
+static inline void trap_set_result(struct trap_frame *frame, uint32_t result)
+{
+	frame->eax = result;
+}
+
+/* -------- between traps.asm, idt.c, user.c and fault_task.c -------- */
+
+extern const char trap_entry_syscall[];
+extern const char trap_thread_entry[];
 
 /* Entry points of vectors 0 to 47, and of the double-fault task. */
 extern const uint32_t trap_vectors[];

@@ -1,16 +1,22 @@
 ; SPDX-License-Identifier: MIT
-; Entry points of exceptions and interrupts, and a place to come back to.
+; Entry points of exceptions, interrupts and calls, and places to come back to.
 
 ; Each vector leaves the same frame (struct trap_frame): the CPU pushes an
-; error code for some exceptions, for all others we push a 0 in its place.
+; error code for some exceptions, for all others we push a 0 in its place. From
+; ring 3 the CPU has pushed the user's stack first, and the segment registers are
+; the user's: they are saved, and DS and ES made the kernel's.
 
 TRAP_COUNT	equ 32
 TRAP_LINES	equ 16
 ; Vectors for which the CPU pushes an error code: 8, 10 to 14, 17.
 ERROR_CODES	equ (1 << 8) | (0x1F << 10) | (1 << 17)
+TRAP_SYSCALL	equ 0x80
+GDT_DATA	equ 0x10
 
 extern trap_dispatch
+extern trap_syscall
 extern trap_double_fault
+extern trap_thread_begin
 
 section .text
 
@@ -25,14 +31,72 @@ trap_entry_%[vector]:
 %assign vector vector + 1
 %endrep
 
-trap_common:
+%macro save_registers 0
 	pushad
+	push ds
+	push es
+	push fs
+	push gs
+	mov edx, GDT_DATA
+	mov ds, edx
+	mov es, edx
 	cld
-	mov eax, esp
+	mov eax, esp			; the frame
+%endmacro
+
+	align 16
+trap_common:
+	save_registers
 	call trap_dispatch		; trap_dispatch(frame)
+trap_return:
+	pop gs
+	pop fs
+	pop es
+	pop ds
 	popad
 	add esp, 8			; vector, error code
 	iretd
+
+; int 0x80 of ring 3.
+	align 16
+global trap_entry_syscall
+trap_entry_syscall:
+	push dword 0
+	push dword TRAP_SYSCALL
+	save_registers
+	call trap_syscall		; trap_syscall(frame)
+	jmp trap_return
+
+; _Noreturn void trap_leave(struct trap_frame *frame): with what it holds.
+global trap_leave
+trap_leave:
+	mov esp, eax
+	jmp trap_return
+
+; void trap_switch(void **from, void *to): another stack, and whoever slept on it.
+global trap_switch
+trap_switch:
+	push ebp
+	push ebx
+	push esi
+	push edi
+	mov [eax], esp
+	mov esp, edx
+	pop edi
+	pop esi
+	pop ebx
+	pop ebp
+	ret
+
+; Where the first switch to a new stack returns to: EBX and ESI are what
+; trap_prepare() put there.
+global trap_thread_entry
+trap_thread_entry:
+	mov eax, ebx
+	mov edx, esi
+	xor ebp, ebp			; where a stack trace ends
+	push ebp
+	jmp trap_thread_begin		; trap_thread_begin(entry, argument)
 
 ; The task of double faults. It is entered with an error code on its own
 ; stack, and when trap_double_fault() returns it gives the CPU back to the task

@@ -10,15 +10,23 @@
 #define CPU_EFLAGS_AC 0x00040000u /* can be set from the 486 on */
 #define CPU_EFLAGS_ID 0x00200000u /* can be set where there is CPUID */
 
+#define CPU_CR0_MP 0x00000002u /* WAIT traps with TS too */
+#define CPU_CR0_EM 0x00000004u /* there is no coprocessor */
+#define CPU_CR0_TS 0x00000008u /* its next use traps */
+#define CPU_CR0_NE 0x00000020u /* its errors are exceptions */
 #define CPU_CR0_WP 0x00010000u /* read-only holds for the kernel too */
 #define CPU_CR0_PG 0x80000000u
 #define CPU_CR4_PSE 0x00000010u
 #define CPU_CR4_PGE 0x00000080u
+#define CPU_CR4_OSFXSR 0x00000200u     /* SSE may be used */
+#define CPU_CR4_OSXMMEXCPT 0x00000400u /* ... and its errors are exceptions */
 
 /* Bits of EDX after CPUID with EAX = 1. */
 #define CPU_CPUID_PSE 0x00000008u
 #define CPU_CPUID_TSC 0x00000010u
 #define CPU_CPUID_PGE 0x00002000u
+#define CPU_CPUID_FXSR 0x01000000u
+#define CPU_CPUID_SSE2 0x04000000u
 
 /* What this CPU has. All false until cpu_detect(). */
 struct cpu_features {

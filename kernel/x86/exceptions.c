@@ -6,6 +6,7 @@
 #include "../machine.h"
 #include "../report.h"
 #include "../symbols.h"
+#include "../task.h"
 #include "cpu.h"
 #include "layout.h"
 #include "trap.h"
@@ -40,6 +41,13 @@ static const char *const exception_names[TRAP_COUNT] = {
 	"floating-point exception",
 };
 
+const char *exception_name(uint32_t vector)
+{
+	return vector < TRAP_COUNT && exception_names[vector] != NULL
+		       ? exception_names[vector]
+		       : "reserved";
+}
+
 /* True if a call instruction ends just before this address. */
 static bool trace_is_return(uintptr_t address)
 {
@@ -64,14 +72,16 @@ static bool trace_is_return(uintptr_t address)
  */
 void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
 {
-	uintptr_t top = (uintptr_t)boot_stack_top;
+	uintptr_t bottom;
+	uintptr_t top;
 	unsigned lines = 0;
 	char name[64];
 
 	kprintf("stack trace (? : perhaps):\n");
 	kprintf("    %0*zx  %s\n", TRACE_DIGITS, pc, symbol_format(name, pc));
-	if (sp < (uintptr_t)boot_stack_bottom || sp >= top) {
-		kprintf("    sp %p is not in the boot stack\n", (void *)sp);
+	task_stack(&bottom, &top);
+	if (sp < bottom || sp >= top) {
+		kprintf("    sp %p is not in this stack\n", (void *)sp);
 		return;
 	}
 	sp &= ~(sizeof(uintptr_t) - 1);
@@ -93,9 +103,8 @@ void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
 	}
 }
 
-void exception_print_page_fault(uint32_t error)
+void exception_print_access(uintptr_t address, uint32_t error)
 {
-	uintptr_t address = cpu_read_cr2();
 	const char *action = "reading";
 
 	if ((error & TRAP_PF_FETCH) != 0) {
@@ -109,6 +118,13 @@ void exception_print_page_fault(uint32_t error)
 		(error & TRAP_PF_USER) != 0 ? "user" : "kernel",
 		(error & TRAP_PF_RESERVED) != 0 ? ", a reserved bit is set"
 						: "");
+}
+
+void exception_print_page_fault(uint32_t error)
+{
+	uintptr_t address = cpu_read_cr2();
+
+	exception_print_access(address, error);
 	report_walk(address);
 }
 
@@ -130,10 +146,7 @@ _Noreturn static void exception_panic(const struct trap_frame *frame)
 
 	exception_begin();
 	kprintf("\nexception %u, %s, error code 0x%x\n", frame->vector,
-		exception_names[frame->vector] != NULL
-			? exception_names[frame->vector]
-			: "reserved",
-		frame->error);
+		exception_name((uint32_t)frame->vector), frame->error);
 	kprintf("at %p %s\n", (void *)pc, symbol_format(name, pc));
 	if (frame->vector == TRAP_PAGE_FAULT) {
 		exception_print_page_fault(frame->error);

@@ -20,4 +20,7 @@ enum loam_tlb_policy mmu_policy(const char *cmdline);
 /* Loads the root table, lets global pages be global. */
 void mmu_switch_root(void *ctx, loam_phys_t root);
 
+/* Loads another address space's root table, the kernel half being the same. */
+void mmu_load_root(loam_phys_t root);
+
 #endif

@@ -8,6 +8,7 @@
  * input sleeps until the port's interrupt.
  */
 
+#include "../task.h"
 #include "cpu.h"
 #include "serial.h"
 #include "trap.h"
@@ -88,18 +89,20 @@ bool serial_has_input(void)
 	return serial_works;
 }
 
-/* The interrupt does its work by ending the sleep. */
 static void serial_interrupt(void)
 {
+	task_wake(&serial_works);
 }
 
 char serial_get(void)
 {
 	irq_set(SERIAL_LINE, serial_interrupt);
 	cpu_out8(SERIAL_INTERRUPTS, 1);
+	uintptr_t state = task_lock();
 	while ((cpu_in8(SERIAL_STATUS) & SERIAL_STATUS_INPUT) == 0) {
-		cpu_wait_interrupt();
+		task_sleep(&serial_works, TASK_FOREVER);
 	}
+	task_unlock(state);
 	char c = (char)cpu_in8(SERIAL_DATA);
 	cpu_out8(SERIAL_INTERRUPTS, 0);
 	irq_set(SERIAL_LINE, NULL);

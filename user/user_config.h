@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* The library's configuration in a user program: one thread. */
+#ifndef USER_CONFIG_H
+#define USER_CONFIG_H
+
+#define LOAM_MAX_CPUS 1
+
+#endif
