@@ -4,6 +4,7 @@
 #define LOAM_FRAME_H
 
 #include <loam/buddy.h>
+#include <loam/heap_runs.h>
 #include <loam/memblock.h>
 
 enum loam_zone_id {
@@ -62,6 +63,29 @@ int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
  */
 int loam_frame_add(struct loam_frames *frames, loam_pfn_t first,
 		   uint64_t count);
+
+/*
+ * pages=xv6: from here on directly mapped memory is handed out by a list
+ * threaded through the free frames (seed 002), in place of buddy and stacks;
+ * high memory stays as it is. The frames below first_end (a multiple of 4 MiB)
+ * go onto the list now, and nothing else of that memory can be had until
+ * loam_frame_list_rest(): first_end must reach for all page tables that
+ * bring-up makes, and be mapped (kinit1, kinit2 of the seed). To be called
+ * before anything was allocated: -LOAM_EPERM; -LOAM_EINVAL: first_end.
+ * Only order 0 can be had from then on, and of loam_frame_alloc_range() a
+ * single frame whose limit takes in the whole zone. Returns the frames on the
+ * list. Cost: O(frames); the first 64 bytes of each are written.
+ */
+long loam_frame_list_begin(struct loam_frames *frames, loam_phys_t first_end);
+
+/* The second step: all of it must be directly mapped now. Frames added. */
+long loam_frame_list_rest(struct loam_frames *frames);
+
+/*
+ * The largest order that directly mapped memory can give at all: for who would
+ * like larger blocks, or can do with single frames.
+ */
+static inline unsigned loam_frame_order_max(const struct loam_frames *frames);
 
 /*
  * A block of 2^order frames, aligned to its size (physically), or
@@ -281,6 +305,8 @@ struct loam_zone {
 	uint32_t run_count;          /* Z */
 	uint32_t run_capacity;       /* C */
 	struct loam_buddy buddy;     /* Z */
+	bool listed;                 /* C after loam_frame_list_begin() */
+	struct loam_runs list;       /* Z: in place of the buddy, if listed */
 };
 
 /* The instance. Keys as above; F under `lock`. */
@@ -302,6 +328,8 @@ struct loam_frames {
 	void *clear_arg;
 	uint64_t unreachable;    /* C: free frames at or above reach_end */
 	uint64_t metadata_bytes; /* C */
+	unsigned order_max;      /* C after loam_frame_list_begin() */
+	bool list_whole;         /* F: loam_frame_list_rest() was called */
 	struct loam_zone zones[LOAM_ZONE_COUNT];
 	unsigned char padding[64];
 	struct loam_frame_cpu cpus[LOAM_MAX_CPUS];
@@ -311,6 +339,11 @@ static inline uint32_t *loam_frame_word(struct loam_frames *frames,
 					loam_pfn_t head)
 {
 	return &frames->descriptors[head].used.owner_word;
+}
+
+static inline unsigned loam_frame_order_max(const struct loam_frames *frames)
+{
+	return frames->order_max;
 }
 
 /* "slab", "page table": for printing. */

@@ -55,6 +55,14 @@ struct loam_cache *loam_cache_create(struct loam_slabs *slabs, const char *name,
 				     void (*construct)(void *object));
 
 /*
+ * True if the frames' blocks are large enough for one such object, with what
+ * the default flags put around it. Where frames come one by one, creating a
+ * cache of larger ones fails.
+ */
+bool loam_slab_can_hold(const struct loam_slabs *slabs, size_t object_bytes,
+			size_t align);
+
+/*
  * Gives everything back. Nobody may use the cache any more, but for reclaim
  * on other CPUs. With objects still allocated: reported with their number,
  * -LOAM_EBUSY, nothing changed. -LOAM_EAGAIN: another CPU is shrinking it just

@@ -285,6 +285,10 @@ static void zone_add_locked(struct loam_frames *frames, struct loam_zone *zone,
 	if (first < end) {
 		loam_buddy_add(&zone->buddy, first, end - first);
 	}
+	if (zone->listed) {
+		loam_frame_list_sweep_locked(zone, zone->first,
+					     zone->touched_end);
+	}
 }
 
 /* True, and the part of [first, end) that lies in the zone. */
@@ -344,6 +348,7 @@ int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
 	frames->usable_end =
 		(loam_pfn_t)adopt_end(memblock->map, reach >> LOAM_PAGE_SHIFT);
 	frames->end = (loam_pfn_t)chunk_round_up(frames->usable_end);
+	frames->order_max = LOAM_ORDER_MAX;
 	loam_lock_init(&frames->lock, "frames", LOAM_RANK_FRAME);
 	adopt_spans(frames, loam_phys_to_pfn(dma), loam_phys_to_pfn(direct));
 	adopt_runs(frames, memblock, false);

@@ -255,6 +255,9 @@ static int check_zone_locked(const struct loam_frames *frames,
 	if (error == 0) {
 		error = check_locals(frames, zone);
 	}
+	if (error == 0 && zone->listed) {
+		error = loam_frame_list_check(frames, zone);
+	}
 	return error;
 }
 

@@ -31,6 +31,9 @@
  * small stashes (percpu.c): page tables and slabs want the small ones, large
  * pages the others. They reach the buddy once in LOAM_STACK_BATCH frames.
  *
+ * All of this but the metadata can be replaced by the list that seed 002 has,
+ * threaded through the free frames of directly mapped memory (list.c).
+ *
  * METADATA
  *
  * For each frame a descriptor (8 bytes) and a tag (4), in two dense arrays,
@@ -249,7 +252,7 @@ void loam_frame_free_verified(struct loam_frames *frames, loam_pfn_t pfn,
 	struct loam_zone *zone = frame_zone_of(frames, pfn);
 	if (!loam_frame_local_free(frames, zone, pfn, order)) {
 		loam_lock(&zone->lock);
-		loam_buddy_free(&zone->buddy, pfn, order);
+		loam_frame_zone_free_locked(zone, pfn, order);
 		loam_unlock(&zone->lock);
 	}
 }

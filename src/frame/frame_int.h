@@ -45,11 +45,16 @@ loam_pfn_t loam_frame_zone_alloc_locked(struct loam_frames *frames,
 					struct loam_zone *zone, unsigned order,
 					uint32_t tag);
 
+/* Gives a block back, whatever its tag says. */
+void loam_frame_zone_free_locked(struct loam_zone *zone, loam_pfn_t pfn,
+				 unsigned order);
+
 /* Remembers the peak. After anything left the buddy. */
 static inline void frame_zone_note_peak_locked(struct loam_zone *zone)
 {
-	loam_pfn_t used =
-		zone->managed - zone->untouched - zone->buddy.free_frames;
+	loam_pfn_t used = zone->managed - zone->untouched -
+			  zone->buddy.free_frames -
+			  (loam_pfn_t)zone->list.free_pages;
 	if (used > zone->peak_used) {
 		zone->peak_used = used;
 	}
@@ -95,9 +100,23 @@ bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 /* Drains the calling CPU. True if there was anything. */
 bool loam_frame_local_drain(struct loam_frames *frames);
 
-/* Frames of the zone that CPUs keep. */
+/* Frames of the zone that CPUs keep, or that are on its list. */
 loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
 				  const struct loam_zone *zone);
+
+/* -------- the list in place of buddy and stacks (list.c) -------- */
+
+/* A frame of a listed zone with this tag; LOAM_PFN_NONE for other orders. */
+loam_pfn_t loam_frame_list_alloc_locked(struct loam_zone *zone, unsigned order,
+					uint32_t tag);
+void loam_frame_list_free_locked(struct loam_zone *zone, loam_pfn_t pfn);
+
+/* Moves what the buddy has of [from, end) onto the list, lowest first. */
+void loam_frame_list_sweep_locked(struct loam_zone *zone, loam_pfn_t from,
+				  loam_pfn_t end);
+
+int loam_frame_list_check(const struct loam_frames *frames,
+			  const struct loam_zone *zone);
 
 /* -------- misuse (report.c) -------- */
 

@@ -330,9 +330,9 @@ bool loam_frame_local_drain(struct loam_frames *frames)
 loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
 				  const struct loam_zone *zone)
 {
-	loam_pfn_t total = 0;
+	loam_pfn_t total = (loam_pfn_t)zone->list.free_pages;
 	if (zone->local == LOAM_FRAME_LOCALS) {
-		return 0;
+		return total;
 	}
 	for (unsigned i = 0; i < LOAM_MAX_CPUS; i++) {
 		const struct loam_frame_local *local =

@@ -8,6 +8,9 @@
  * frames wanted, touching memory as the walk gets to its end; the run is then
  * carved out of the blocks it lies in. That finds a run if there is one,
  * whatever its place and size, also beyond the largest order.
+ *
+ * A list in place of the buddy knows nothing about neighbours: of a zone that
+ * has one, single frames can be had, where any of them will do.
  */
 #include "frame_int.h"
 
@@ -103,6 +106,22 @@ static unsigned range_order(const struct loam_zone *zone,
 	return order;
 }
 
+/* The same of a zone whose frames are on a list. */
+static loam_pfn_t range_from_list(struct loam_frames *frames,
+				  struct loam_zone *zone,
+				  const struct range_request *request)
+{
+	if (request->count != 1 || request->align != 1 ||
+	    request->limit < zone->end) {
+		return LOAM_PFN_NONE;
+	}
+	loam_lock(&zone->lock);
+	loam_pfn_t pfn =
+		loam_frame_zone_alloc_locked(frames, zone, 0, request->tag);
+	loam_unlock(&zone->lock);
+	return pfn;
+}
+
 static loam_pfn_t range_from_zone(struct loam_frames *frames,
 				  struct loam_zone *zone,
 				  const struct range_request *request)
@@ -135,7 +154,9 @@ static loam_pfn_t range_attempt(struct loam_frames *frames, unsigned first,
 		if (zone->first == zone->end || zone->first >= request->limit) {
 			continue;
 		}
-		loam_pfn_t pfn = range_from_zone(frames, zone, request);
+		loam_pfn_t pfn =
+			zone->listed ? range_from_list(frames, zone, request)
+				     : range_from_zone(frames, zone, request);
 		if (pfn != LOAM_PFN_NONE) {
 			return pfn;
 		}
@@ -213,6 +234,9 @@ static void range_free_part(struct loam_zone *zone, loam_pfn_t first,
 		loam_tag_store(&zone->buddy.tags[pfn - zone->first], 0);
 	}
 	loam_buddy_add(&zone->buddy, first, end - first);
+	if (zone->listed) {
+		loam_frame_list_sweep_locked(zone, first, end);
+	}
 	loam_unlock(&zone->lock);
 }
 

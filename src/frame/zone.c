@@ -64,6 +64,9 @@ loam_pfn_t loam_frame_zone_alloc_locked(struct loam_frames *frames,
 					uint32_t tag)
 {
 	LOAM_ASSERT(loam_lock_held(&zone->lock));
+	if (zone->listed) {
+		return loam_frame_list_alloc_locked(zone, order, tag);
+	}
 	loam_pfn_t pfn = loam_buddy_alloc(&zone->buddy, order, tag);
 	while (pfn == LOAM_PFN_NONE &&
 	       loam_frame_zone_touch_locked(frames, zone)) {
@@ -73,4 +76,16 @@ loam_pfn_t loam_frame_zone_alloc_locked(struct loam_frames *frames,
 		frame_zone_note_peak_locked(zone);
 	}
 	return pfn;
+}
+
+void loam_frame_zone_free_locked(struct loam_zone *zone, loam_pfn_t pfn,
+				 unsigned order)
+{
+	LOAM_ASSERT(loam_lock_held(&zone->lock));
+	if (zone->listed) {
+		LOAM_ASSERT(order == 0);
+		loam_frame_list_free_locked(zone, pfn);
+	} else {
+		loam_buddy_free(&zone->buddy, pfn, order);
+	}
 }

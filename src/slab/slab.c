@@ -69,10 +69,17 @@
 
 /* -------- geometry -------- */
 
-/* Smallest order that wastes at most 1/16 and holds enough objects. */
-static unsigned preferred_order(uint32_t stride, unsigned order_min)
+/*
+ * Smallest order that wastes at most 1/16 and holds enough objects, of those
+ * that the frame floor can give at all.
+ */
+static unsigned preferred_order(uint32_t stride, unsigned order_min,
+				unsigned order_max)
 {
 	unsigned enough = stride <= LOAM_KIB(1) ? 8 : 4;
+	if (order_max < SLAB_ORDER_MAX) {
+		return order_min;
+	}
 	for (unsigned order = order_min; order <= SLAB_ORDER_MAX; order++) {
 		uint32_t bytes = LOAM_PAGE_SIZE << order;
 		uint32_t waste = bytes % stride;
@@ -109,12 +116,17 @@ static bool cache_set_geometry(struct loam_cache *cache, size_t object_bytes,
 		return false;
 	}
 	unsigned order_min = loam_log2_ceil(loam_pages_of(stride));
+	unsigned order_max = loam_frame_order_max(cache->slabs->frames);
+	if (order_min > order_max) {
+		return false;
+	}
 	cache->stride = (uint32_t)stride;
 	cache->pad = (uint32_t)front;
 	cache->object_bytes = (uint32_t)object_bytes;
 	cache->align = (uint32_t)align;
 	cache->order_min = (uint8_t)order_min;
-	cache->order = (uint8_t)preferred_order(cache->stride, order_min);
+	cache->order =
+		(uint8_t)preferred_order(cache->stride, order_min, order_max);
 	cache->objects =
 		(uint16_t)((LOAM_PAGE_SIZE << cache->order) / cache->stride);
 	bool slow = (cache->flags &
@@ -225,6 +237,19 @@ static struct loam_cache *cache_find_locked(struct loam_slabs *slabs,
 		}
 	}
 	return NULL;
+}
+
+bool loam_slab_can_hold(const struct loam_slabs *slabs, size_t object_bytes,
+			size_t align)
+{
+	uint32_t flags = slabs->default_flags;
+	size_t stride = loam_size_round_up(loam_slab_debug_front(flags, align) +
+						   object_bytes +
+						   loam_slab_debug_back(flags),
+					   align);
+	return object_bytes <= LOAM_SLAB_MAX_OBJECT &&
+	       loam_log2_ceil(loam_pages_of(stride)) <=
+		       loam_frame_order_max(slabs->frames);
 }
 
 static void cache_init(struct loam_cache *cache)
