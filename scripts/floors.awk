@@ -13,7 +13,7 @@ BEGIN {
 	}
 	split("types=host config=host compiler=host assert=base list=base " \
 	      "tree=base bitmap=base bits=base lock=base mem=base compat=boot " \
-	      "buddy=frame zero_window=kspace", pairs, " ")
+	      "buddy=frame zero_window=kspace page_window=kspace", pairs, " ")
 	for (i in pairs) {
 		split(pairs[i], pair, "=")
 		floor_header[pair[1]] = pair[2]

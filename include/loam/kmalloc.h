@@ -3,7 +3,8 @@
 #ifndef LOAM_KMALLOC_H
 #define LOAM_KMALLOC_H
 
-#include <loam/kspace.h>
+#include <loam/heap.h>
+#include <loam/page_window.h>
 #include <loam/slab.h>
 
 /*
@@ -12,7 +13,8 @@
  * physically contiguous, where one block of the buddy fits well; else pages
  * of the vmalloc window. Every block is aligned to 16 bytes; one whose size is
  * a power of two to that size, up to a page; and one above
- * LOAM_KMALLOC_SLAB_MAX to a page.
+ * LOAM_KMALLOC_SLAB_MAX to a page. (With a classic heap behind the door, below,
+ * its design decides, and who needs more asks loam_kmalloc_aligned().)
  */
 #define LOAM_KMALLOC_SLAB_MAX 8192u
 #define LOAM_KMALLOC_MAX ((size_t)1 << 30)
@@ -66,6 +68,7 @@ void loam_kfree(struct loam_kmalloc *kmalloc, void *block);
 
 struct loam_kmalloc_stats {
 	uint64_t slab_bytes;  /* live, by class size */
+	uint64_t heap_bytes;  /* live, of the classic heap */
 	uint64_t large_bytes; /* frames and vmalloc */
 	uint64_t large_blocks;
 	uint64_t peak_large_bytes;
@@ -85,13 +88,53 @@ void loam_kmalloc_describe(struct loam_kmalloc *kmalloc, const void *address,
 /* Fault injection: the nth kmalloc of any kind from now on fails, once. */
 uint64_t loam_kmalloc_fail_nth(struct loam_kmalloc *kmalloc, uint64_t nth);
 
-/* 0, or -LOAM_EFAULT (logged): every size leads to a class that fits it. */
+/*
+ * 0, or -LOAM_EFAULT (logged): every size leads to a class that fits it; the
+ * heap's own check, and its window's.
+ */
 int loam_kmalloc_check(struct loam_kmalloc *kmalloc);
 
+/* -------- a classic heap behind the same door -------- */
+
+struct loam_kmalloc_heap_config {
+	struct loam_heap *heap; /* made, empty; kmalloc's from here on */
+	/*
+	 * The window its pages come from, its owner's context; NULL: all of
+	 * the heap's range can be read at any time.
+	 */
+	struct loam_page_window *window;
+};
+
 /*
- * The instance. Lock keys: [c] constant after init, [K] the lock.
- * fast_limit is LOAM_KMALLOC_SLAB_MAX, or 0 to send every request through the
- * slow path: the one word that the fast path looks at besides the class.
+ * From here on all requests go to the heap, under a lock of LOAM_RANK_HEAP, but
+ * for LOAM_DMA ones and those of more than its design can do, which go where
+ * they go without it. The contracts above stay but for natural alignment: that
+ * is the design's align_bytes. Blocks handed out before, objects of slab caches
+ * and what does not come from the heap are freed as ever. Once. -LOAM_EINVAL:
+ * there is one already, or none is given.
+ */
+int loam_kmalloc_use_heap(struct loam_kmalloc *kmalloc,
+			  const struct loam_kmalloc_heap_config *config);
+
+/* False, *out untouched: there is no heap. O(blocks) under its lock. */
+bool loam_kmalloc_heap_stats(struct loam_kmalloc *kmalloc,
+			     struct loam_heap_stats *out);
+
+/*
+ * Visits every block of the heap by address, under its lock: visit must not
+ * call kmalloc. Stops at non-zero and returns it. 0 if there is no heap.
+ */
+int loam_kmalloc_heap_walk(struct loam_kmalloc *kmalloc,
+			   int (*visit)(void *arg,
+					const struct loam_heap_block *block),
+			   void *arg);
+
+/*
+ * The instance. Lock keys: [c] constant after init, [K] lock, [H] heap_lock.
+ * fast_limit is slab_max, or 0 to send every request through the slow path,
+ * which fault injection and a classic heap want: the one word that the fast
+ * path looks at besides the class. slab_max is LOAM_KMALLOC_SLAB_MAX but where
+ * the frames come one by one: then it is the largest class that fits one.
  */
 struct loam_kmalloc {
 	struct loam_slabs *slabs;   /* [c] */
@@ -102,9 +145,16 @@ struct loam_kmalloc {
 	uint8_t class_of[LOAM_KMALLOC_SLAB_MAX / 16 + 1];
 	struct loam_cache *cache[LOAM_KMALLOC_CLASSES]; /* [c] */
 	struct loam_lock lock;
-	struct loam_kmalloc_stats stats; /* [K] of large blocks */
-	uint64_t fail_countdown;         /* [K] 0: off */
-	uint64_t fail_counted;           /* [K] */
+	struct loam_kmalloc_stats stats;      /* [K] of large blocks */
+	uint64_t fail_countdown;              /* [K] 0: off */
+	uint64_t fail_counted;                /* [K] */
+	volatile bool fail_armed;             /* [K]; a hint without it */
+	size_t slab_max;                      /* [c] */
+	struct loam_kmalloc_heap_config heap; /* [c]; [H] what it points at */
+	size_t heap_align;                    /* [c] of each of its blocks */
+	size_t heap_most;                     /* [c] bytes it can do */
+	struct loam_lock heap_lock;
+	size_t heap_shifted; /* [H] live blocks that begin behind a record */
 };
 
 /*

@@ -2,7 +2,8 @@
 /* kmalloc: from a size to the floor that serves it best. */
 
 /*
- * The front door has three rooms behind it:
+ * The front door has three rooms behind it, and a fourth, a classic heap, which
+ * takes everything once it is picked (policy.c):
  *
  *   1 .. 8192 bytes      a slab cache of the size class
  *   above, contiguous    one block of the buddy, if a quarter of it or less
@@ -24,8 +25,11 @@
  * block is used; it moves otherwise, and keeps the old block when no memory is
  * left for a new one.
  *
+ * Where frames come one by one (pages=xv6), classes that need more than one for
+ * a single object do not exist, and larger sizes are pages of the window.
+ *
  * Locking: none here but for the statistics of large blocks. The fast path is
- * the slab floor's, inlined.
+ * the slab floor's, inlined; fast_limit 0 sends every request past it.
  */
 #include "kmalloc_int.h"
 
@@ -69,6 +73,9 @@ int loam_kmalloc_init(struct loam_kmalloc *kmalloc, struct loam_slabs *slabs,
 	size_t covered = 0;
 	for (unsigned n = 0; n < LOAM_KMALLOC_CLASSES; n++) {
 		size_t size = class_bytes(n);
+		if (!loam_slab_can_hold(slabs, size, class_align(size))) {
+			break;
+		}
 		struct loam_cache *cache = loam_cache_create(
 			slabs, class_names[n], size, class_align(size),
 			LOAM_CACHE_NO_MERGE, NULL);
@@ -83,25 +90,33 @@ int loam_kmalloc_init(struct loam_kmalloc *kmalloc, struct loam_slabs *slabs,
 			kmalloc->class_of[covered] =
 				(uint8_t)loam_cache_index(cache);
 		}
+		kmalloc->slab_max = size;
 	}
-	kmalloc->fast_limit = LOAM_KMALLOC_SLAB_MAX;
+	kmalloc->fast_limit = kmalloc->slab_max;
 	return 0;
 }
 
 /* -------- allocating -------- */
 
+/* What fast_limit is while no fault is to be injected. */
+static size_t usual_limit(const struct loam_kmalloc *kmalloc)
+{
+	return kmalloc->heap.heap != NULL ? 0 : kmalloc->slab_max;
+}
+
 /* True if fault injection picks this call. */
 static bool must_fail(struct loam_kmalloc *kmalloc)
 {
 	bool fail = false;
-	if (kmalloc->fast_limit == 0) {
+	if (kmalloc->fail_armed) {
 		loam_lock(&kmalloc->lock);
-		kmalloc->fail_counted++;
 		if (kmalloc->fail_countdown != 0) {
+			kmalloc->fail_counted++;
 			fail = --kmalloc->fail_countdown == 0;
 		}
 		if (fail) {
-			kmalloc->fast_limit = LOAM_KMALLOC_SLAB_MAX;
+			kmalloc->fail_armed = false;
+			kmalloc->fast_limit = usual_limit(kmalloc);
 		}
 		loam_unlock(&kmalloc->lock);
 	}
@@ -127,9 +142,12 @@ static LOAM_NOINLINE void *alloc_slow(struct loam_kmalloc *kmalloc,
 		return NULL;
 	}
 	void *block;
-	/* align is a class's size at most, or that of a large block. */
-	if (size_bytes > LOAM_KMALLOC_SLAB_MAX || (flags & LOAM_DMA) != 0 ||
-	    align > LOAM_PAGE_SIZE) {
+	/* Past the heap, align is a class's size or that of a large block. */
+	if (kmalloc_heap_takes(kmalloc, size_bytes, align, flags)) {
+		block = loam_kmalloc_heap_alloc(kmalloc, size_bytes, align,
+						flags);
+	} else if (size_bytes > kmalloc->slab_max || (flags & LOAM_DMA) != 0 ||
+		   align > LOAM_PAGE_SIZE) {
 		block = loam_kmalloc_large_alloc(kmalloc, size_bytes, align,
 						 flags);
 	} else {
@@ -187,7 +205,7 @@ static void *alloc_for(struct loam_kmalloc *kmalloc, size_t size_bytes,
 static void *alloc_zeroed(struct loam_kmalloc *kmalloc, size_t size_bytes,
 			  loam_flags_t flags, const void *caller)
 {
-	if (size_bytes > LOAM_KMALLOC_SLAB_MAX || (flags & LOAM_DMA) != 0) {
+	if (size_bytes - 1 >= kmalloc->fast_limit || (flags & LOAM_DMA) != 0) {
 		return alloc_slow(kmalloc, size_bytes, 1, flags | LOAM_ZERO,
 				  caller);
 	}
@@ -217,10 +235,14 @@ void *loam_kcalloc(struct loam_kmalloc *kmalloc, size_t count,
 }
 
 /* The smallest class that holds size bytes at multiples of align, or 0. */
-static size_t class_for_aligned(size_t size_bytes, size_t align)
+static size_t class_for_aligned(const struct loam_kmalloc *kmalloc,
+				size_t size_bytes, size_t align)
 {
 	for (unsigned n = 0; n < LOAM_KMALLOC_CLASSES; n++) {
 		size_t size = class_bytes(n);
+		if (size > kmalloc->slab_max) {
+			break;
+		}
 		if (size >= size_bytes && (size & (align - 1)) == 0) {
 			return size;
 		}
@@ -237,8 +259,9 @@ void *loam_kmalloc_aligned(struct loam_kmalloc *kmalloc, size_t size_bytes,
 		return NULL;
 	}
 	size_t class = 0;
-	if (align <= LOAM_PAGE_SIZE && (flags & LOAM_DMA) == 0) {
-		class = class_for_aligned(size_bytes, align);
+	if (align <= LOAM_PAGE_SIZE && (flags & LOAM_DMA) == 0 &&
+	    !kmalloc_heap_takes(kmalloc, size_bytes, align, flags)) {
+		class = class_for_aligned(kmalloc, size_bytes, align);
 	}
 	if (class == 0) {
 		return alloc_slow(kmalloc, size_bytes, align, flags,
@@ -255,8 +278,13 @@ void *loam_kmalloc_aligned(struct loam_kmalloc *kmalloc, size_t size_bytes,
 static void free_for(struct loam_kmalloc *kmalloc, void *block,
 		     const void *caller)
 {
-	if (block != NULL &&
-	    !loam_slab_free_from(kmalloc->slabs, block, caller)) {
+	if (block == NULL ||
+	    loam_slab_free_from(kmalloc->slabs, block, caller)) {
+		return;
+	}
+	if (kmalloc_heap_has(kmalloc, block)) {
+		loam_kmalloc_heap_free(kmalloc, block, caller);
+	} else {
 		loam_kmalloc_large_free(kmalloc, block, caller);
 	}
 }
@@ -295,6 +323,9 @@ size_t loam_ksize(struct loam_kmalloc *kmalloc, const void *block)
 	if (block == NULL) {
 		return 0;
 	}
+	if (kmalloc_heap_has(kmalloc, block)) {
+		return loam_kmalloc_heap_size(kmalloc, block, LOAM_CALLER());
+	}
 	size_t size = block_size(kmalloc, block);
 	if (size == 0) {
 		report_no_block(kmalloc, block, "size", LOAM_CALLER());
@@ -315,18 +346,64 @@ static bool block_has_kind(const struct loam_kmalloc *kmalloc,
 	return end <= loam_pfn_to_phys(dma->end);
 }
 
+/* Memory of the right kind for what block holds: moved there, or NULL. */
+static void *realloc_moved(struct loam_kmalloc *kmalloc, void *block,
+			   size_t old_size, size_t size_bytes,
+			   loam_flags_t flags, const void *caller)
+{
+	void *moved = (flags & LOAM_ZERO) != 0
+			      ? alloc_zeroed(kmalloc, size_bytes, flags, caller)
+			      : alloc_for(kmalloc, size_bytes, flags, caller);
+	if (moved != NULL) {
+		memcpy(moved, block,
+		       size_bytes < old_size ? size_bytes : old_size);
+		free_for(kmalloc, block, caller);
+	}
+	return moved;
+}
+
+/* A block of the heap's: there, or out of it if the heap does not take it. */
+static void *realloc_heap(struct loam_kmalloc *kmalloc, void *block,
+			  size_t size_bytes, loam_flags_t flags,
+			  const void *caller)
+{
+	size_t old_size = loam_kmalloc_heap_size(kmalloc, block, caller);
+	if (old_size == 0) {
+		return NULL;
+	}
+	if (!kmalloc_heap_takes(kmalloc, size_bytes, 1, flags)) {
+		return realloc_moved(kmalloc, block, old_size, size_bytes,
+				     flags, caller);
+	}
+	void *resized = NULL;
+	if (size_bytes <= LOAM_KMALLOC_MAX && !must_fail(kmalloc)) {
+		resized = loam_kmalloc_heap_resize(kmalloc, block, size_bytes,
+						   flags, caller);
+	}
+	if (resized == NULL) {
+		count_failure(kmalloc);
+		/* Shrinking in place needs no memory. */
+		return size_bytes <= old_size ? block : NULL;
+	}
+	return resized;
+}
+
 void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 		    size_t size_bytes, loam_flags_t flags)
 {
 	const void *caller = LOAM_CALLER();
-	bool zero = (flags & LOAM_ZERO) != 0;
 	if (block == NULL) {
-		return zero ? alloc_zeroed(kmalloc, size_bytes, flags, caller)
-			    : alloc_for(kmalloc, size_bytes, flags, caller);
+		return (flags & LOAM_ZERO) != 0
+			       ? alloc_zeroed(kmalloc, size_bytes, flags,
+					      caller)
+			       : alloc_for(kmalloc, size_bytes, flags, caller);
 	}
 	if (size_bytes == 0) {
 		free_for(kmalloc, block, caller);
 		return NULL;
+	}
+	if (kmalloc_heap_has(kmalloc, block)) {
+		return realloc_heap(kmalloc, block, size_bytes, flags, caller);
 	}
 	size_t old_size = block_size(kmalloc, block);
 	if (old_size == 0) {
@@ -338,15 +415,10 @@ void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 	if (fits && (size_bytes > old_size / 2 || old_size <= 64)) {
 		return block;
 	}
-	void *moved = zero ? alloc_zeroed(kmalloc, size_bytes, flags, caller)
-			   : alloc_for(kmalloc, size_bytes, flags, caller);
-	if (moved == NULL) {
-		/* Shrinking in place needs no memory. */
-		return fits ? block : NULL;
-	}
-	memcpy(moved, block, size_bytes < old_size ? size_bytes : old_size);
-	free_for(kmalloc, block, caller);
-	return moved;
+	void *moved = realloc_moved(kmalloc, block, old_size, size_bytes, flags,
+				    caller);
+	/* Shrinking in place needs no memory. */
+	return moved == NULL && fits ? block : moved;
 }
 
 /* -------- looking -------- */
@@ -354,6 +426,10 @@ void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 void loam_kmalloc_describe(struct loam_kmalloc *kmalloc, const void *address,
 			   char *to, size_t size_bytes)
 {
+	if (kmalloc_heap_has(kmalloc, address)) {
+		loam_kmalloc_heap_describe(kmalloc, address, to, size_bytes);
+		return;
+	}
 	if (loam_slab_describe(kmalloc->slabs, address, to, size_bytes)) {
 		return;
 	}
@@ -387,8 +463,15 @@ static void add_live(struct loam_kmalloc *kmalloc,
 {
 	for (unsigned n = 0; n < LOAM_KMALLOC_CLASSES; n++) {
 		struct loam_cache_stats stats;
+		if (kmalloc->cache[n] == NULL) {
+			continue;
+		}
 		loam_cache_stats(kmalloc->slabs, kmalloc->cache[n], &stats);
 		out->slab_bytes += stats.live * stats.object_bytes;
+	}
+	struct loam_heap_stats heap;
+	if (loam_kmalloc_heap_stats(kmalloc, &heap)) {
+		out->heap_bytes = heap.live_bytes;
 	}
 }
 
@@ -412,14 +495,15 @@ uint64_t loam_kmalloc_fail_nth(struct loam_kmalloc *kmalloc, uint64_t nth)
 	uint64_t counted = kmalloc->fail_counted;
 	kmalloc->fail_counted = 0;
 	kmalloc->fail_countdown = nth;
-	kmalloc->fast_limit = nth != 0 ? 0 : LOAM_KMALLOC_SLAB_MAX;
+	kmalloc->fail_armed = nth != 0;
+	kmalloc->fast_limit = nth != 0 ? 0 : usual_limit(kmalloc);
 	loam_unlock(&kmalloc->lock);
 	return counted;
 }
 
 int loam_kmalloc_check(struct loam_kmalloc *kmalloc)
 {
-	for (size_t size = 1; size <= LOAM_KMALLOC_SLAB_MAX; size++) {
+	for (size_t size = 1; size <= kmalloc->slab_max; size++) {
 		unsigned index = kmalloc->class_of[(size + 15) / 16];
 		LOAM_CHECK(index < LOAM_CACHE_MAX);
 		const struct loam_cache *cache = kmalloc->slabs->cache[index];
@@ -427,6 +511,6 @@ int loam_kmalloc_check(struct loam_kmalloc *kmalloc)
 		LOAM_CHECK(loam_cache_object_bytes(cache) >= size);
 	}
 	LOAM_CHECK(kmalloc->fast_limit == 0 ||
-		   kmalloc->fast_limit == LOAM_KMALLOC_SLAB_MAX);
-	return 0;
+		   kmalloc->fast_limit == kmalloc->slab_max);
+	return loam_kmalloc_heap_check(kmalloc);
 }
