@@ -6,13 +6,13 @@
 # loam/FLOOR.h, loam/FLOOR_*.h and what is named here.
 BEGIN {
 	split("host=0 base=1 heap=1.5 memmap=2 acpi=2 arch=2 memblock=3 pt=3 " \
-	      "frame=4 kspace=5 slab=6 kmalloc=7 proc=8 boot=9", pairs, " ")
+	      "frame=4 kspace=5 slab=6 kmalloc=7 proc=8 boot=9 compat=9.5", pairs, " ")
 	for (i in pairs) {
 		split(pairs[i], pair, "=")
 		floor_rank[pair[1]] = pair[2]
 	}
 	split("types=host config=host compiler=host assert=base list=base " \
-	      "tree=base bitmap=base bits=base lock=base mem=base compat=boot " \
+	      "tree=base bitmap=base bits=base lock=base mem=base " \
 	      "buddy=frame zero_window=kspace page_window=kspace", pairs, " ")
 	for (i in pairs) {
 		split(pairs[i], pair, "=")

@@ -328,4 +328,15 @@ int loam_heap_check(const struct loam_heap *heap);
 /* A snapshot. O(blocks). */
 void loam_heap_stats(const struct loam_heap *heap, struct loam_heap_stats *out);
 
+/*
+ * The two steps of a block heap's alloc, for those who take them one by one.
+ * The first finds the lowest count_blocks free blocks in a row, and returns
+ * the number of the first of them, (size_t)-1 if there are none. The second
+ * makes count_blocks blocks from `first` on one live block; false, and nothing
+ * has changed, if they are not all free, or their pages cannot be had.
+ */
+size_t loam_heap_block_find(struct loam_heap *heap, size_t count_blocks);
+bool loam_heap_block_take(struct loam_heap *heap, size_t first,
+			  size_t count_blocks);
+
 #endif

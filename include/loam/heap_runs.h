@@ -79,6 +79,13 @@ int loam_runs_init(struct loam_runs *runs,
 		   const struct loam_runs_config *config);
 
 /*
+ * Makes the stretch longer: size_bytes from its base on, whole pages, not fewer
+ * than before, and not past the end of the address space (panics). In debug
+ * mode, the map has room for them. The new ones are not free. O(free_map).
+ */
+void loam_runs_widen(struct loam_runs *runs, size_t size_bytes);
+
+/*
  * Gives it the whole pages of [start, end), by freeing each, from the lowest
  * one up: so that the highest is the first to be handed out. What lies outside
  * the stretch is left out, and a range without a whole page (empty, reversed)

@@ -308,6 +308,17 @@ static void block_destroy(struct loam_heap *heap)
 	loam_heap_unmap(heap, heap->start, heap->mapped_pages);
 }
 
+/* Makes [at, at + count), which are free, one live block. */
+static bool block_take(struct loam_heap *heap, size_t at, size_t count)
+{
+	if (!block_reach(heap, at + count)) {
+		return false;
+	}
+	block_mark(&heap->block, at, at + count, BLOCK_FIRST);
+	heap_count_alloc(heap, count * BLOCK_SIZE);
+	return true;
+}
+
 static void *block_alloc(struct loam_heap *heap, size_t size_bytes)
 {
 	struct loam_heap_blocks *blocks = &heap->block;
@@ -320,13 +331,32 @@ static void *block_alloc(struct loam_heap *heap, size_t size_bytes)
 		count = loam_pages_of(size_bytes);
 		at = block_find_run(blocks, count);
 	}
-	if (at == blocks->total || !block_reach(heap, at + count)) {
+	if (at == blocks->total || !block_take(heap, at, count)) {
 		heap->failed++;
 		return NULL;
 	}
-	block_mark(blocks, at, at + count, BLOCK_FIRST);
-	heap_count_alloc(heap, count * BLOCK_SIZE);
 	return blocks->first + at * BLOCK_SIZE;
+}
+
+size_t loam_heap_block_find(struct loam_heap *heap, size_t count_blocks)
+{
+	struct loam_heap_blocks *blocks = &heap->block;
+	size_t at = blocks->total;
+	if (count_blocks - 1 < blocks->total) {
+		at = block_find_run(blocks, count_blocks);
+	}
+	return at < blocks->total ? at : (size_t)-1;
+}
+
+bool loam_heap_block_take(struct loam_heap *heap, size_t first,
+			  size_t count_blocks)
+{
+	const struct loam_heap_blocks *blocks = &heap->block;
+	return first < blocks->total && count_blocks - 1 < blocks->total &&
+	       count_blocks <= blocks->total - first &&
+	       block_scan_other(blocks->table, first, first + count_blocks,
+				0) == first + count_blocks &&
+	       block_take(heap, first, count_blocks);
 }
 
 static void block_free(struct loam_heap *heap, void *address,

@@ -166,6 +166,23 @@ int loam_runs_init(struct loam_runs *runs,
 	return 0;
 }
 
+void loam_runs_widen(struct loam_runs *runs, size_t size_bytes)
+{
+	struct loam_runs_config *config = &runs->config;
+	size_t had = LOAM_RUNS_MAP_WORDS(runs_stretch_pages(runs));
+	LOAM_VERIFY(size_bytes >= config->size_bytes &&
+		    size_bytes % LOAM_PAGE_SIZE == 0 &&
+		    size_bytes - 1 <= (uintptr_t)-1 - runs_base(runs));
+	runs_lock(runs);
+	config->size_bytes = size_bytes;
+	if (config->free_map != NULL) {
+		size_t words = LOAM_RUNS_MAP_WORDS(runs_stretch_pages(runs));
+		memset(config->free_map + had, 0,
+		       (words - had) * sizeof(uint32_t));
+	}
+	runs_unlock(runs);
+}
+
 size_t loam_runs_add(struct loam_runs *runs, void *start, void *end)
 {
 	/* Everything in pages of the address space, so that nothing wraps. */
