@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The seeds' functions over Loam's, as far as they are more than a name. */
-#include <loam/compat.h>
+#include <loam/compat_core.h>
 
 #include <loam/bits.h>
 #include <loam/mem.h>
