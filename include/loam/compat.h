@@ -4,6 +4,7 @@
 #define LOAM_COMPAT_H
 
 #include <loam/compat_core.h>
+#include <loam/compat_paging.h>
 
 /*
  * Five kernels' documents (docs/requirements.md) use names such as create_heap,
@@ -35,6 +36,9 @@
  *
  *   kalloc_temp() is the boot allocator: memory for good, from what
  *   loam_compat_memory() was told, until kinit2().
+ *
+ *   paging_new_4gb() and its kin are in <loam/compat_paging.h>, over an
+ *   instance of their own, which a program that calls them defines.
  *
  *   PHYS_TO_VIRT() and VIRT_TO_PHYS() are the arithmetic of a kernel at
  *   KERNEL_BASE. The addresses in the configuration (VANA_HEAP_ADDRESS and the

@@ -10,6 +10,13 @@
 #define LOAM_NOINLINE __attribute__((noinline))
 #define LOAM_ALWAYS_INLINE inline __attribute__((always_inline))
 
+/* Arguments on the stack and nowhere else, whatever the flags say: assembly. */
+#ifdef __i386__
+#define LOAM_CDECL __attribute__((cdecl, regparm(0)))
+#else
+#define LOAM_CDECL
+#endif
+
 /* A definition that gives way to another one of the same name. */
 #define LOAM_WEAK __attribute__((weak))
 
