@@ -43,6 +43,7 @@ include mk/library.mk
 include mk/kernel.mk
 include mk/user.mk
 include mk/hosted.mk
+include mk/malloc.mk
 
 .PHONY: help
 help:

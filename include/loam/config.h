@@ -65,6 +65,79 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 
 /*
+ * 1: instances lie in memory that reads as zeros when they are started, and
+ * what CPUs have of them need not be cleared, nor touched, before it is used.
+ */
+#ifndef LOAM_INSTANCES_ZEROED
+#define LOAM_INSTANCES_ZEROED 0
+#endif
+
+/*
+ * 1: what runs on a CPU may be interrupted by something that allocates, so the
+ * fast paths of the slab floor look at a busy flag. 0: never.
+ */
+#ifndef LOAM_CPU_INTERRUPTS
+#define LOAM_CPU_INTERRUPTS 1
+#endif
+
+/*
+ * The slab floor's structure of a CPU, for the fast paths: `id` is what
+ * loam_cpu_enter() said. The instance has room for the first LOAM_SLAB_CPUS;
+ * a host whose own per-CPU memory serves better says 1 here, and gives it to
+ * loam_slab_cpu_start().
+ */
+#ifndef LOAM_SLAB_CPU
+#define LOAM_SLAB_CPU(slabs, id) (&(slabs)->cpu[id])
+#endif
+#ifndef LOAM_SLAB_CPUS
+#define LOAM_SLAB_CPUS LOAM_MAX_CPUS
+#endif
+
+/*
+ * Most caches of one instance, and one; and into how many groups CPUs are
+ * divided, whose objects the slab floor keeps apart. The product is at most
+ * 256: a byte holds both.
+ */
+#ifndef LOAM_CACHE_MAX
+#define LOAM_CACHE_MAX 128u
+#endif
+#ifndef LOAM_SLAB_GROUPS
+#define LOAM_SLAB_GROUPS 1u
+#endif
+
+/*
+ * The size classes of kmalloc: every multiple of 16 up to the first of these
+ * sizes, then four for each doubling up to the second. Powers of two, the
+ * first from 64, the second up to 32768.
+ */
+#ifndef LOAM_KMALLOC_FINE_MAX
+#define LOAM_KMALLOC_FINE_MAX 64u
+#endif
+#ifndef LOAM_KMALLOC_SLAB_MAX
+#define LOAM_KMALLOC_SLAB_MAX 8192u
+#endif
+
+/* Magazines hold so many times the objects that suit a small machine. */
+#ifndef LOAM_MAGAZINE_SCALE
+#define LOAM_MAGAZINE_SCALE 1u
+#endif
+
+/*
+ * Bytes, for each cache, that its depot keeps in full magazines and its slabs
+ * in empty slabs, however much is allocated; and the order slabs have if
+ * nothing else speaks for another.
+ */
+#ifndef LOAM_DEPOT_KEEP_BYTES
+#define LOAM_DEPOT_KEEP_BYTES 65536u
+#endif
+#ifndef LOAM_SLAB_KEEP_BYTES
+#define LOAM_SLAB_KEEP_BYTES 32768u
+#endif
+#ifndef LOAM_SLAB_ORDER_LOW
+#define LOAM_SLAB_ORDER_LOW 0u
+#endif
+
+/*
  * Where the direct map and the slab floor's shadow are. A kernel that fixes
  * these two addresses at build time says so, and its fast paths then have them
  * as constants; loam_slab_init() verifies them.
@@ -74,6 +147,12 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 #ifndef LOAM_SLAB_SHADOW
 #define LOAM_SLAB_SHADOW(slabs) ((slabs)->shadow)
+#define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
+	((uint8_t *)((slabs)->shadow_base + ((uintptr_t)(object) >> 4)))
+#else
+#define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
+	(&LOAM_SLAB_SHADOW(                                                    \
+		slabs)[((uintptr_t)(object)-LOAM_SLAB_DIRECT(slabs)) >> 4])
 #endif
 
 #endif

@@ -213,6 +213,17 @@ void loam_frame_count_owners(struct loam_frames *frames,
 			     uint64_t counts[LOAM_OWNER_COUNT]);
 
 /*
+ * Calls visit for every free block of at least this order that the buddies
+ * hold, under the zone's lock: visit may not call the frame floor. Stops at
+ * non-zero and returns it. For hosts that can give memory back to whoever
+ * lent it. O(such blocks).
+ */
+int loam_frame_walk_free(struct loam_frames *frames, unsigned order,
+			 int (*visit)(void *arg, loam_pfn_t pfn,
+				      unsigned order),
+			 void *arg);
+
+/*
  * 0, or -LOAM_EFAULT (logged). Takes each zone's lock. O(touched frames).
  * No other CPU may allocate or free meanwhile: stacks have no lock.
  */
@@ -257,7 +268,6 @@ static inline uint32_t *loam_frame_word(struct loam_frames *frames,
 
 struct loam_frame_stash {
 	uint32_t count;
-	uint32_t limit; /* C; 0 on machines too small for it */
 	loam_pfn_t blocks[LOAM_STASH_BLOCKS];
 };
 
@@ -331,6 +341,8 @@ struct loam_frames {
 	unsigned order_max;      /* C after loam_frame_list_begin() */
 	bool list_whole;         /* F: loam_frame_list_rest() was called */
 	struct loam_zone zones[LOAM_ZONE_COUNT];
+	/* C: blocks in a stash at most; 0 on machines too small for it */
+	uint32_t stash_limit[LOAM_FRAME_LOCALS][LOAM_STASH_COUNT];
 	unsigned char padding[64];
 	struct loam_frame_cpu cpus[LOAM_MAX_CPUS];
 };

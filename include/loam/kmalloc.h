@@ -16,9 +16,11 @@
  * LOAM_KMALLOC_SLAB_MAX to a page. (With a classic heap behind the door, below,
  * its design decides, and who needs more asks loam_kmalloc_aligned().)
  */
-#define LOAM_KMALLOC_SLAB_MAX 8192u
 #define LOAM_KMALLOC_MAX ((size_t)1 << 30)
-#define LOAM_KMALLOC_CLASSES 32u
+#define LOAM_KMALLOC_CLASSES                                                   \
+	(LOAM_KMALLOC_FINE_MAX / 16u +                                         \
+	 4u * (unsigned)(__builtin_ctz(LOAM_KMALLOC_SLAB_MAX) -                \
+			 __builtin_ctz(LOAM_KMALLOC_FINE_MAX)))
 
 struct loam_kmalloc; /* open, at the end */
 
@@ -144,6 +146,7 @@ struct loam_kmalloc {
 	/* [c] index of the cache for (size + 15) / 16 */
 	uint8_t class_of[LOAM_KMALLOC_SLAB_MAX / 16 + 1];
 	struct loam_cache *cache[LOAM_KMALLOC_CLASSES]; /* [c] */
+	char names[LOAM_KMALLOC_CLASSES][16];           /* [c] of the caches */
 	struct loam_lock lock;
 	struct loam_kmalloc_stats stats;      /* [K] of large blocks */
 	uint64_t fail_countdown;              /* [K] 0: off */

@@ -77,6 +77,16 @@ int loam_arena_alloc_at(struct loam_arena *arena, uintptr_t at, size_t size,
 int loam_arena_free(struct loam_arena *arena, uintptr_t start, size_t *size);
 
 /*
+ * Gives the used range that starts at `start` another size, rounded up to the
+ * quantum, where it is: grown into the free range behind it, or with its end
+ * given back. -LOAM_ENOENT: there is no such range; -LOAM_ENOSPC: what is
+ * behind it is taken, or too little; -LOAM_ENOMEM: no descriptor for the end;
+ * -LOAM_EINVAL: size 0 or one that wraps. Nothing has changed then.
+ * Cost: O(log free ranges).
+ */
+int loam_arena_resize(struct loam_arena *arena, uintptr_t start, size_t size);
+
+/*
  * Gives the used range that starts at `start` the tag `to`, if its tag so far,
  * masked, is `from`, in one step: of two who would take a range down, only
  * one goes on. Tells its size and its old tag. -LOAM_ENOENT: no range starts

@@ -16,11 +16,11 @@
 #define LOAM_CACHE_DEBUG                                                       \
 	(LOAM_CACHE_POISON | LOAM_CACHE_RED_ZONE | LOAM_CACHE_CALLER)
 
-#define LOAM_CACHE_MAX 128u /* caches of one instance, and one */
 #define LOAM_SLAB_MAX_OBJECT 32768u
 
 struct loam_slabs;       /* one instance; open, in slab_struct.h */
 struct loam_slab_shadow; /* likewise */
+struct loam_slab_cpu;    /* likewise */
 struct loam_cache;       /* opaque */
 
 /*
@@ -117,6 +117,25 @@ size_t loam_slab_shrink_all(struct loam_slabs *slabs);
 
 /* Takes back what a CPU holds that is offline: it must not run meanwhile. */
 void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu);
+
+/*
+ * Says where the structure of a CPU is that the instance has no room for
+ * (LOAM_SLAB_CPUS), and makes it an empty one; group is below
+ * LOAM_SLAB_GROUPS. It is used until loam_slab_cpu_stop(), which takes back
+ * what it holds. A CPU never started has no layer: it works on slabs directly.
+ * Context: the CPU itself, or it does not run.
+ */
+void loam_slab_cpu_start(struct loam_slabs *slabs, unsigned id,
+			 struct loam_slab_cpu *cpu, unsigned group);
+void loam_slab_cpu_stop(struct loam_slabs *slabs, unsigned id);
+
+/*
+ * Takes every lock of the instance in order, and gives them back: nothing
+ * changes in between but what CPUs hold. For a host that copies all of it,
+ * instances included, as fork does.
+ */
+void loam_slab_lock_all(struct loam_slabs *slabs);
+void loam_slab_unlock_all(struct loam_slabs *slabs);
 
 struct loam_cache_stats {
 	const char *name;

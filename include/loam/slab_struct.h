@@ -16,12 +16,13 @@
 
 /*
  * The shadow: one byte for each 16 bytes of directly mapped memory, at
- * bytes[(address - direct) / 16].  It is the index of the cache where a live
- * object starts, and 0 everywhere else: in free objects, inside of objects, in
- * memory that is no slab's.  So one look tells a free whether the pointer is
- * the start of a live object, and of which cache; alloc writes it and free
- * clears it, and since only the holder of an object does, no atomic operation
- * is needed.
+ * bytes[(address - direct) / 16].  Where a live object starts it is the
+ * object's code: the index of its cache and, times LOAM_CACHE_MAX, the group
+ * of CPUs it belongs to.  It is 0 everywhere else: in free objects, inside of
+ * objects, in memory that is no slab's.  So one look tells a free whether the
+ * pointer is the start of a live object, and of which cache; alloc writes it
+ * and free clears it, and since only the holder of an object does, no atomic
+ * operation is needed.
  *
  * A sixteenth of all memory would be too much, so only what covers slabs has
  * to be real: back() is called for each page of the shadow before a slab that
@@ -46,11 +47,13 @@ struct loam_slab_shadow {
 struct loam_slab {
 	uintptr_t base;        /* [c] of the first stride */
 	uint32_t stride;       /* [c] */
-	uint32_t cache_index;  /* [c] */
+	uint32_t inverse;      /* [c] 2^32 / stride, rounded up */
+	uint16_t cache_index;  /* [c] */
 	uint16_t objects;      /* [c] */
 	uint16_t free;         /* [S] bits set in the free map */
 	uint8_t order;         /* [c] of its frames */
-	uint8_t active;        /* [S] CPU + 1 that refills from it, or 0 */
+	uint8_t group;         /* [S] whose CPU refilled from it last */
+	uint16_t active;       /* [S] CPU + 1 that refills from it, or 0 */
 	uint32_t magic;        /* [c] LOAM_SLAB_MAGIC */
 	loam_pfn_t pfn;        /* [c] its first frame */
 	struct loam_list link; /* [S] partial, full or empty list */
@@ -62,27 +65,36 @@ struct loam_slab {
 /* Descriptors are multiples of this, so that a tag can hold one's number. */
 #define LOAM_SLAB_UNIT 64u
 
-/* The part of a CPU's layer that the fast paths use: one for each cache. */
-struct loam_slot_stack {
-	void **top; /* [P] first empty slot; top[-1] is next, NULL at the end */
-	void **limit; /* [P] end of the magazine */
-};
-
 struct loam_magazine;
 
-LOAM_STATIC_ASSERT(LOAM_MAX_CPUS <= 255, "struct loam_slab.active holds a CPU");
+LOAM_STATIC_ASSERT(LOAM_MAX_CPUS < 65535,
+		   "struct loam_slab.active holds a CPU");
 
-/* The rest of it. */
+/* Codes: every cache in every group of CPUs. */
+#define LOAM_SLAB_CODES (LOAM_CACHE_MAX * LOAM_SLAB_GROUPS)
+LOAM_STATIC_ASSERT(LOAM_SLAB_CODES <= 256, "a code is a byte of the shadow");
+
+/* What the fast paths do not use of a CPU's layer, for each code. */
 struct loam_cache_cpu {
-	struct loam_magazine *loaded; /* [P] what the slot stack points into */
+	struct loam_magazine *loaded;   /* [P] what the stack points into */
 	struct loam_magazine *previous; /* [P] full or empty, or NULL */
 	struct loam_slab *active;       /* [S] refills come from it */
 };
 
+/*
+ * A CPU's layer: a stack of objects for each code. top is the first empty
+ * slot, top[-1] the next object, or NULL at the end; limit is where the
+ * magazine ends. The CPU allocates at codes of its own group, which begin at
+ * `base`, and frees at any.
+ */
 struct loam_slab_cpu {
-	uint32_t busy; /* [P] guards against this CPU's interrupts */
-	struct loam_slot_stack stack[LOAM_CACHE_MAX];
-	struct loam_cache_cpu cold[LOAM_CACHE_MAX];
+	void **top[LOAM_SLAB_CODES];   /* [P] */
+	void **limit[LOAM_SLAB_CODES]; /* [P] */
+	uint32_t busy;                 /* [P] against this CPU's interrupts */
+	uint32_t base;                 /* [c] */
+	/* [c] (size + bias) / 16 is base + size / 16, rounded up */
+	size_t bias;
+	struct loam_cache_cpu cold[LOAM_SLAB_CODES];
 	unsigned char padding[64]; /* neighbours share no cache line */
 };
 
@@ -95,10 +107,11 @@ struct loam_slab_meta {
 };
 
 struct loam_slabs {
-	uintptr_t direct; /* [c] virtual address of physical 0 */
-	size_t granules;  /* [c] bytes of the shadow */
-	uint8_t *shadow;  /* [c] the bytes themselves are [O] */
-	uintptr_t refs;   /* [c] + 64 * tag is the slab's descriptor */
+	uintptr_t direct;      /* [c] virtual address of physical 0 */
+	size_t granules;       /* [c] bytes of the shadow */
+	uint8_t *shadow;       /* [c] the bytes themselves are [O] */
+	uintptr_t shadow_base; /* [c] + address / 16 is the address's byte */
+	uintptr_t refs;        /* [c] + 64 * tag is the slab's descriptor */
 	struct loam_frame_tags *tags;             /* [c] */
 	struct loam_slab_shadow backing;          /* [c] */
 	struct loam_frames *frames;               /* [c] */
@@ -108,7 +121,8 @@ struct loam_slabs {
 	struct loam_lock list_lock;
 	struct loam_slab_meta meta;
 	void *nothing[2]; /* an empty magazine of size 0 */
-	struct loam_slab_cpu cpu[LOAM_MAX_CPUS];
+	struct loam_slab_cpu *cpus[LOAM_MAX_CPUS]; /* [c] NULL: none */
+	struct loam_slab_cpu cpu[LOAM_SLAB_CPUS];  /* their usual place */
 };
 
 /*
@@ -124,30 +138,59 @@ loam_slab_granule(const struct loam_slabs *slabs, const void *address)
 }
 
 /*
- * Takes an object from the CPU's magazine; NULL: the slow path must.
+ * Makes the layer the caller's until loam_slab_cpu_done(). False: it is in use
+ * by what this call interrupted.
  */
+static LOAM_ALWAYS_INLINE bool loam_slab_cpu_try(struct loam_slab_cpu *cpu)
+{
+	LOAM_COMPILER_BARRIER();
+	if (LOAM_CPU_INTERRUPTS) {
+		if (LOAM_UNLIKELY(cpu->busy != 0)) {
+			return false;
+		}
+		cpu->busy = 1;
+		LOAM_COMPILER_BARRIER();
+	}
+	return true;
+}
+
+static LOAM_ALWAYS_INLINE void loam_slab_cpu_done(struct loam_slab_cpu *cpu)
+{
+	LOAM_COMPILER_BARRIER();
+	if (LOAM_CPU_INTERRUPTS) {
+		cpu->busy = 0;
+	}
+}
+
+/*
+ * Takes an object with this code from the CPU's magazine; NULL: the slow path
+ * must. The code is one of the CPU's group.
+ */
+static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
+						   struct loam_slab_cpu *cpu,
+						   size_t code)
+{
+	void *object = cpu->top[code][-1];
+	if (LOAM_LIKELY(object != NULL)) {
+		*LOAM_SLAB_SHADOW_AT(slabs, object) = (uint8_t)code;
+		/* One instruction where top is not kept in a register. */
+		LOAM_COMPILER_BARRIER();
+		cpu->top[code]--;
+	}
+	return object;
+}
+
+/* The same for the cache with this index, and the CPU that runs this. */
 static LOAM_ALWAYS_INLINE void *loam_slab_pop(struct loam_slabs *slabs,
 					      unsigned cache_index)
 {
 	unsigned id = loam_cpu_enter();
-	struct loam_slab_cpu *cpu = &slabs->cpu[id];
+	struct loam_slab_cpu *cpu = LOAM_SLAB_CPU(slabs, id);
 	void *object = NULL;
-	LOAM_COMPILER_BARRIER();
-	if (LOAM_LIKELY(cpu->busy == 0)) {
-		cpu->busy = 1;
-		LOAM_COMPILER_BARRIER();
-		struct loam_slot_stack *stack = &cpu->stack[cache_index];
-		void **slot = stack->top - 1;
-		object = *slot;
-		if (LOAM_LIKELY(object != NULL)) {
-			size_t offset =
-				(uintptr_t)object - LOAM_SLAB_DIRECT(slabs);
-			LOAM_SLAB_SHADOW(slabs)
-			[offset >> LOAM_SHADOW_SHIFT] = (uint8_t)cache_index;
-			stack->top = slot;
-		}
-		LOAM_COMPILER_BARRIER();
-		cpu->busy = 0;
+	if (LOAM_LIKELY(loam_slab_cpu_try(cpu))) {
+		unsigned base = LOAM_SLAB_GROUPS == 1 ? 0 : cpu->base;
+		object = loam_slab_pop_code(slabs, cpu, base + cache_index);
+		loam_slab_cpu_done(cpu);
 	}
 	loam_cpu_leave(id);
 	return object;
@@ -156,6 +199,8 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop(struct loam_slabs *slabs,
 /*
  * Puts a live object of the cache with this index (0: of any) into the CPU's
  * magazine. False, and nothing changed: it is not one, or the slow path must.
+ * No magazine has code 0, and its limit is where its top is: so what is not
+ * live needs no test of its own.
  */
 static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
 					      void *object,
@@ -165,28 +210,25 @@ static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
 	if (LOAM_UNLIKELY(granule >= slabs->granules)) {
 		return false;
 	}
-	unsigned index = LOAM_SLAB_SHADOW(slabs)[granule];
-	if (LOAM_UNLIKELY(cache_index == 0 ? index == 0
-					   : index != cache_index)) {
+	uint8_t *shadow = &LOAM_SLAB_SHADOW(slabs)[granule];
+	size_t code = *shadow;
+	if (cache_index != 0 &&
+	    LOAM_UNLIKELY(code % LOAM_CACHE_MAX != cache_index)) {
 		return false;
 	}
 	bool pushed = false;
 	unsigned id = loam_cpu_enter();
-	struct loam_slab_cpu *cpu = &slabs->cpu[id];
-	LOAM_COMPILER_BARRIER();
-	if (LOAM_LIKELY(cpu->busy == 0)) {
-		cpu->busy = 1;
-		LOAM_COMPILER_BARRIER();
-		struct loam_slot_stack *stack = &cpu->stack[index];
-		void **slot = stack->top;
-		if (LOAM_LIKELY(slot != stack->limit)) {
-			LOAM_SLAB_SHADOW(slabs)[granule] = 0;
-			*slot = object;
-			stack->top = slot + 1;
+	struct loam_slab_cpu *cpu = LOAM_SLAB_CPU(slabs, id);
+	if (LOAM_LIKELY(loam_slab_cpu_try(cpu))) {
+		void **top = cpu->top[code];
+		if (LOAM_LIKELY(top != cpu->limit[code])) {
+			*shadow = 0;
+			*top = object;
+			LOAM_COMPILER_BARRIER();
+			cpu->top[code]++;
 			pushed = true;
 		}
-		LOAM_COMPILER_BARRIER();
-		cpu->busy = 0;
+		loam_slab_cpu_done(cpu);
 	}
 	loam_cpu_leave(id);
 	return pushed;

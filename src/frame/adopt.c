@@ -181,13 +181,13 @@ static unsigned char *adopt_metadata(struct loam_frames *frames,
  * A CPU keeps at most 1/32 of a zone in one stash, so that small machines are
  * not emptied into stashes.
  */
-static void adopt_stashes(struct loam_frame_local *local,
+static void adopt_stashes(struct loam_frames *frames,
 			  const struct loam_zone *zone)
 {
+	uint32_t *limits = frames->stash_limit[zone->local];
 	for (unsigned i = 0; i < LOAM_STASH_COUNT; i++) {
 		uint32_t fit = (zone->managed >> 5) >> frame_stash_order(i);
-		local->stashes[i].limit =
-			fit < LOAM_STASH_BLOCKS ? fit : LOAM_STASH_BLOCKS;
+		limits[i] = fit < LOAM_STASH_BLOCKS ? fit : LOAM_STASH_BLOCKS;
 	}
 }
 
@@ -204,11 +204,8 @@ static void adopt_locals(struct loam_frames *frames)
 	frames->zones[LOAM_ZONE_HIGH].local = 1;
 	frames->direct_first = direct->first;
 	frames->direct_end = direct->first;
-	for (unsigned i = 0; i < LOAM_MAX_CPUS; i++) {
-		adopt_stashes(&frames->cpus[i].locals[0], direct);
-		adopt_stashes(&frames->cpus[i].locals[1],
-			      &frames->zones[LOAM_ZONE_HIGH]);
-	}
+	adopt_stashes(frames, direct);
+	adopt_stashes(frames, &frames->zones[LOAM_ZONE_HIGH]);
 }
 
 /*
@@ -344,7 +341,9 @@ int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
 	loam_phys_t reach = reach_end < end_max ? reach_end : end_max;
 	loam_phys_t direct = direct_end < end_max ? direct_end : end_max;
 	loam_phys_t dma = dma_end < direct ? dma_end : direct;
-	memset(frames, 0, sizeof(*frames));
+	memset(frames, 0,
+	       LOAM_INSTANCES_ZEROED ? offsetof(struct loam_frames, cpus)
+				     : sizeof(*frames));
 	frames->usable_end =
 		(loam_pfn_t)adopt_end(memblock->map, reach >> LOAM_PAGE_SHIFT);
 	frames->end = (loam_pfn_t)chunk_round_up(frames->usable_end);

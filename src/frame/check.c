@@ -207,8 +207,8 @@ static int check_local(const struct loam_frames *frames,
 	}
 	for (unsigned s = 0; s < LOAM_STASH_COUNT && error == 0; s++) {
 		const struct loam_frame_stash *stash = &local->stashes[s];
-		LOAM_CHECK(stash->count <= stash->limit);
-		LOAM_CHECK(stash->limit <= LOAM_STASH_BLOCKS);
+		LOAM_CHECK(stash->count <= frames->stash_limit[zone->local][s]);
+		LOAM_CHECK(stash->count <= LOAM_STASH_BLOCKS);
 		for (uint32_t i = 0; i < stash->count && error == 0; i++) {
 			error = check_cached(frames, zone, stash->blocks[i],
 					     frame_stash_order(s));

@@ -272,7 +272,7 @@ static bool free_stashed(struct loam_frames *frames, loam_pfn_t pfn,
 	struct loam_frame_stash *stash = &cpu->locals[0].stashes[index];
 	if (loam_frame_cpu_try(cpu)) {
 		uint32_t count = loam_frame_count_load(&stash->count);
-		if (count < stash->limit) {
+		if (count < frames->stash_limit[0][index]) {
 			loam_tag_store(&frames->tags.tags[pfn],
 				       LOAM_TAG_CACHED | order);
 			stash->blocks[count] = pfn;

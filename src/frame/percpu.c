@@ -97,7 +97,8 @@ static void stash_drain(struct loam_zone *zone, struct loam_frame_stash *stash,
 static bool stash_refill(struct loam_frames *frames, struct loam_zone *zone,
 			 struct loam_frame_stash *stash, unsigned order)
 {
-	uint32_t wanted = (stash->limit + 1) / 2;
+	unsigned index = frame_stash_index(order);
+	uint32_t wanted = (frames->stash_limit[zone->local][index] + 1) / 2;
 	uint32_t count = 0;
 	loam_lock(&zone->lock);
 	while (count < wanted) {
@@ -144,7 +145,7 @@ static loam_pfn_t stash_take(struct loam_frames *frames, struct loam_zone *zone,
 	struct loam_frame_stash *stash = &local->stashes[index];
 	uint32_t count = loam_frame_count_load(&stash->count);
 	if (count == 0) {
-		if (stash->limit == 0 ||
+		if (frames->stash_limit[zone->local][index] == 0 ||
 		    !stash_refill(frames, zone, stash, order)) {
 			return LOAM_PFN_NONE;
 		}
@@ -238,13 +239,15 @@ static void stack_put(struct loam_zone *zone, struct loam_frame_local *local,
 }
 
 /* busy is set, the limit is not 0. */
-static void stash_put(struct loam_zone *zone, struct loam_frame_local *local,
-		      loam_pfn_t pfn, unsigned order)
+static void stash_put(struct loam_frames *frames, struct loam_zone *zone,
+		      struct loam_frame_local *local, loam_pfn_t pfn,
+		      unsigned order)
 {
 	unsigned index = frame_stash_index(order);
 	struct loam_frame_stash *stash = &local->stashes[index];
-	if (loam_frame_count_load(&stash->count) >= stash->limit) {
-		stash_drain(zone, stash, order, (stash->limit + 1) / 2);
+	uint32_t limit = frames->stash_limit[zone->local][index];
+	if (loam_frame_count_load(&stash->count) >= limit) {
+		stash_drain(zone, stash, order, (limit + 1) / 2);
 	}
 	uint32_t count = loam_frame_count_load(&stash->count);
 	stash->blocks[count] = pfn;
@@ -258,9 +261,8 @@ bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 		return false;
 	}
 	unsigned index = frame_stash_index(order);
-	if (order != 0 &&
-	    (index == LOAM_STASH_COUNT ||
-	     frames->cpus[0].locals[zone->local].stashes[index].limit == 0)) {
+	if (order != 0 && (index == LOAM_STASH_COUNT ||
+			   frames->stash_limit[zone->local][index] == 0)) {
 		return false;
 	}
 	unsigned number = loam_cpu_enter();
@@ -273,7 +275,7 @@ bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 		if (order == 0) {
 			stack_put(zone, local, pfn);
 		} else {
-			stash_put(zone, local, pfn, order);
+			stash_put(frames, zone, local, pfn, order);
 		}
 		loam_frame_cpu_done(cpu);
 	}

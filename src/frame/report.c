@@ -185,3 +185,36 @@ bool loam_frame_verify_head(struct loam_frames *frames, const char *verb,
 		    frame_reason(frames, pfn, 0, text, sizeof(text)));
 	return false;
 }
+
+/* The free blocks of one order. */
+static int walk_list_locked(const struct loam_buddy *buddy, unsigned order,
+			    int (*visit)(void *arg, loam_pfn_t pfn,
+					 unsigned order),
+			    void *arg)
+{
+	int result = 0;
+	for (loam_pfn_t pfn = buddy->free_lists[order];
+	     pfn != LOAM_PFN_NONE && result == 0;
+	     pfn = buddy->frames[pfn - buddy->base].free.next) {
+		result = visit(arg, pfn, order);
+	}
+	return result;
+}
+
+int loam_frame_walk_free(struct loam_frames *frames, unsigned order,
+			 int (*visit)(void *arg, loam_pfn_t pfn,
+				      unsigned order),
+			 void *arg)
+{
+	int result = 0;
+	for (unsigned z = 0; z < LOAM_ZONE_COUNT && result == 0; z++) {
+		struct loam_zone *zone = &frames->zones[z];
+		loam_lock(&zone->lock);
+		for (unsigned k = order; k <= LOAM_ORDER_MAX && result == 0;
+		     k++) {
+			result = walk_list_locked(&zone->buddy, k, visit, arg);
+		}
+		loam_unlock(&zone->lock);
+	}
+	return result;
+}

@@ -33,26 +33,14 @@
  */
 #include "kmalloc_int.h"
 
-/* What a class is called in reports and tables. */
-static const char *const class_names[LOAM_KMALLOC_CLASSES] = {
-	"kmalloc-16",   "kmalloc-32",   "kmalloc-48",   "kmalloc-64",
-	"kmalloc-80",   "kmalloc-96",   "kmalloc-112",  "kmalloc-128",
-	"kmalloc-160",  "kmalloc-192",  "kmalloc-224",  "kmalloc-256",
-	"kmalloc-320",  "kmalloc-384",  "kmalloc-448",  "kmalloc-512",
-	"kmalloc-640",  "kmalloc-768",  "kmalloc-896",  "kmalloc-1024",
-	"kmalloc-1280", "kmalloc-1536", "kmalloc-1792", "kmalloc-2048",
-	"kmalloc-2560", "kmalloc-3072", "kmalloc-3584", "kmalloc-4096",
-	"kmalloc-5120", "kmalloc-6144", "kmalloc-7168", "kmalloc-8192",
-};
-
 static size_t class_bytes(unsigned n)
 {
-	static const uint8_t small[] = { 16, 32, 48 };
-	if (n < LOAM_ARRAY_SIZE(small)) {
-		return small[n];
+	unsigned fine = LOAM_KMALLOC_FINE_MAX / 16;
+	if (n < fine) {
+		return (size_t)16 * (n + 1);
 	}
-	unsigned step = n - (unsigned)LOAM_ARRAY_SIZE(small);
-	return (size_t)(4 + step % 4) << (4 + step / 4);
+	size_t doubling = (size_t)LOAM_KMALLOC_FINE_MAX << ((n - fine) / 4);
+	return doubling + ((n - fine) % 4 + 1) * (doubling / 4);
 }
 
 /* The largest power of two that divides the size, at most a page. */
@@ -76,9 +64,12 @@ int loam_kmalloc_init(struct loam_kmalloc *kmalloc, struct loam_slabs *slabs,
 		if (!loam_slab_can_hold(slabs, size, class_align(size))) {
 			break;
 		}
-		struct loam_cache *cache = loam_cache_create(
-			slabs, class_names[n], size, class_align(size),
-			LOAM_CACHE_NO_MERGE, NULL);
+		char *name = kmalloc->names[n];
+		loam_snprintf(name, sizeof(kmalloc->names[n]), "kmalloc-%zu",
+			      size);
+		struct loam_cache *cache =
+			loam_cache_create(slabs, name, size, class_align(size),
+					  LOAM_CACHE_NO_MERGE, NULL);
 		if (cache == NULL) {
 			while (n-- > 0) {
 				loam_cache_destroy(slabs, kmalloc->cache[n]);

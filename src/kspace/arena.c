@@ -428,6 +428,76 @@ int loam_arena_free(struct loam_arena *arena, uintptr_t start, size_t *size)
 	return 0;
 }
 
+/* Gives the end of a used range, `surplus` bytes, back. */
+static int arena_cut_end(struct loam_arena *arena,
+			 struct loam_arena_range *range, size_t surplus)
+{
+	struct loam_arena_range *above =
+		free_neighbour(arena, range->order.next);
+	if (above != NULL) {
+		above->start -= surplus;
+		above->size += surplus;
+		free_grown(arena, above);
+	} else if (arena->spare_count == 0) {
+		return -LOAM_ENOMEM;
+	} else {
+		struct loam_arena_range *rest = arena_spare_pop(arena);
+		rest->start = range->start + range->size - surplus;
+		rest->size = surplus;
+		loam_list_insert(&range->order, &rest->order);
+		arena_free_insert(arena, rest);
+	}
+	range->size -= surplus;
+	arena->used -= surplus;
+	return 0;
+}
+
+/* Lets a used range grow by `more` bytes into the free range behind it. */
+static int arena_grow_end(struct loam_arena *arena,
+			  struct loam_arena_range *range, size_t more)
+{
+	struct loam_arena_range *above =
+		free_neighbour(arena, range->order.next);
+	if (above == NULL || above->size < more) {
+		return -LOAM_ENOSPC;
+	}
+	if (above->size == more) {
+		free_remove(arena, above);
+		loam_list_remove(&above->order);
+		arena_spare_push(arena, above);
+	} else {
+		above->start += more;
+		above->size -= more;
+		free_shrunk(arena, above);
+	}
+	range->size += more;
+	arena->used += more;
+	if (arena->used > arena->peak) {
+		arena->peak = arena->used;
+	}
+	return 0;
+}
+
+int loam_arena_resize(struct loam_arena *arena, uintptr_t start, size_t size)
+{
+	size_t rounded;
+	if (!arena_round(arena, size, &rounded)) {
+		return -LOAM_EINVAL;
+	}
+	int error = -LOAM_ENOENT;
+	arena_lock_ready(arena);
+	struct loam_arena_range *range = arena_lookup_locked(arena, start);
+	if (range != NULL && rounded > range->size) {
+		error = arena_grow_end(arena, range, rounded - range->size);
+	} else if (range != NULL && rounded < range->size) {
+		error = arena_cut_end(arena, range, range->size - rounded);
+	} else if (range != NULL) {
+		error = 0;
+	}
+	loam_unlock(&arena->lock);
+	return error;
+}
+
 int loam_arena_retag(struct loam_arena *arena, uintptr_t start, uintptr_t mask,
 		     uintptr_t from, uintptr_t to, size_t *size, uintptr_t *old)
 {

@@ -2,15 +2,17 @@
 /* Looking at slab caches: statistics, walks, and the check of invariants. */
 #include "slab_int.h"
 
-/* The three lists, so that walks go over all slabs in one loop. */
-#define SLAB_LISTS 3u
+/* The lists, so that walks go over all slabs in one loop; the last is empty. */
+#define SLAB_LISTS (LOAM_SLAB_GROUPS + 2u)
+#define SLAB_LIST_FULL LOAM_SLAB_GROUPS
+#define SLAB_LIST_EMPTY (LOAM_SLAB_GROUPS + 1u)
 
 static struct loam_list *cache_list(struct loam_cache *cache, unsigned n)
 {
-	struct loam_list *lists[SLAB_LISTS] = { &cache->partial_slabs,
-						&cache->full_slabs,
-						&cache->empty_slabs };
-	return lists[n];
+	if (n < LOAM_SLAB_GROUPS) {
+		return &cache->partial_slabs[n];
+	}
+	return n == SLAB_LIST_FULL ? &cache->full_slabs : &cache->empty_slabs;
 }
 
 unsigned loam_cache_index(const struct loam_cache *cache)
@@ -158,9 +160,9 @@ static int slab_check_one(struct loam_cache *cache, struct loam_slab *slab,
 	LOAM_CHECK(slab->stride == cache->stride);
 	LOAM_CHECK(slab->objects != 0 && slab->objects <= cache->objects);
 	LOAM_CHECK(slab->link.next->prev == &slab->link);
-	unsigned expected = slab->free == 0               ? 1
-			    : slab->free == slab->objects ? 2
-							  : 0;
+	unsigned expected = slab->free == 0               ? SLAB_LIST_FULL
+			    : slab->free == slab->objects ? SLAB_LIST_EMPTY
+							  : slab->group;
 	LOAM_CHECK(expected == list);
 	for (unsigned i = 0; i < 1u << slab->order; i++) {
 		const char *page =
@@ -169,22 +171,25 @@ static int slab_check_one(struct loam_cache *cache, struct loam_slab *slab,
 	}
 	if (slab->active != 0) {
 		struct loam_slab_cpu *cpu =
-			&cache->slabs->cpu[slab->active - 1u];
-		LOAM_CHECK(cpu->cold[cache->index].active == slab);
+			cache->slabs->cpus[slab->active - 1u];
+		LOAM_CHECK(cpu != NULL);
+		LOAM_CHECK(cpu->cold[cpu->base + cache->index].active == slab);
 	}
 	return slab_check_objects(cache, slab);
 }
 
 static int cache_check_locked(struct loam_cache *cache, uint64_t *cached)
 {
-	uint32_t counts[SLAB_LISTS] = { 0, 0, 0 };
+	uint32_t total = 0;
+	uint32_t empty = 0;
 	for (unsigned n = 0; n < SLAB_LISTS; n++) {
 		struct loam_list *link;
 		LOAM_LIST_EACH(link, cache_list(cache, n))
 		{
 			struct loam_slab *slab =
 				LOAM_CONTAINER(link, struct loam_slab, link);
-			LOAM_CHECK(++counts[n] <= cache->slab_count);
+			LOAM_CHECK(++total <= cache->slab_count);
+			empty += n == SLAB_LIST_EMPTY;
 			int error = slab_check_one(cache, slab, n);
 			if (error != 0) {
 				return error;
@@ -193,8 +198,8 @@ static int cache_check_locked(struct loam_cache *cache, uint64_t *cached)
 				   slab_count_live(cache, slab);
 		}
 	}
-	LOAM_CHECK(counts[2] == cache->empty_slab_count);
-	LOAM_CHECK(counts[0] + counts[1] + counts[2] == cache->slab_count);
+	LOAM_CHECK(empty == cache->empty_slab_count);
+	LOAM_CHECK(total == cache->slab_count);
 	return 0;
 }
 

@@ -5,27 +5,52 @@
 /* -------- a CPU's structure -------- */
 
 /* The stack of a CPU that has no magazine: empty and full at once. */
-static void stack_reset(struct loam_slabs *slabs, struct loam_slot_stack *stack)
+static void stack_reset(struct loam_slabs *slabs, struct loam_slab_cpu *cpu,
+			unsigned code)
 {
-	stack->top = &slabs->nothing[1];
-	stack->limit = &slabs->nothing[1];
+	cpu->top[code] = &slabs->nothing[1];
+	cpu->limit[code] = &slabs->nothing[1];
 }
 
-void loam_slab_cpu_reset(struct loam_slabs *slabs, struct loam_slab_cpu *cpu)
+void loam_slab_cpu_start(struct loam_slabs *slabs, unsigned id,
+			 struct loam_slab_cpu *cpu, unsigned group)
 {
-	for (unsigned i = 0; i < LOAM_CACHE_MAX; i++) {
-		stack_reset(slabs, &cpu->stack[i]);
+	LOAM_ASSERT(id < LOAM_MAX_CPUS && group < LOAM_SLAB_GROUPS);
+	memset(cpu, 0, sizeof(*cpu));
+	for (unsigned code = 0; code < LOAM_SLAB_CODES; code++) {
+		stack_reset(slabs, cpu, code);
 	}
+	cpu->base = group * LOAM_CACHE_MAX;
+	cpu->bias = (size_t)cpu->base * 16 + 15;
+	slabs->cpus[id] = cpu;
+}
+
+void loam_slab_cpu_stop(struct loam_slabs *slabs, unsigned id)
+{
+	loam_slab_drain_cpu(slabs, id);
+	slabs->cpus[id] = NULL;
+}
+
+/* The code at which the CPU allocates from the cache. */
+static unsigned cpu_code(const struct loam_cache *cache,
+			 const struct loam_slab_cpu *cpu)
+{
+	return cpu->base + cache->index;
+}
+
+static unsigned code_group(unsigned code)
+{
+	return code / LOAM_CACHE_MAX;
 }
 
 /*
  * Makes the layer the caller's until cpu_unclaim(). False: it is in use by
- * what this call interrupted.
+ * what this call interrupted, or there is none.
  */
 static bool cpu_claim(struct loam_slab_cpu *cpu)
 {
 	LOAM_COMPILER_BARRIER();
-	if (cpu->busy != 0) {
+	if (cpu == NULL || cpu->busy != 0) {
 		return false;
 	}
 	cpu->busy = 1;
@@ -65,26 +90,29 @@ static void magazine_delete(struct loam_cache *cache,
 
 /* Takes the loaded magazine out of the fast paths' reach. */
 static struct loam_magazine *magazine_unload(struct loam_cache *cache,
-					     struct loam_slab_cpu *cpu)
+					     struct loam_slab_cpu *cpu,
+					     unsigned code)
 {
-	struct loam_slot_stack *stack = &cpu->stack[cache->index];
-	struct loam_cache_cpu *cold = &cpu->cold[cache->index];
+	struct loam_cache_cpu *cold = &cpu->cold[code];
 	struct loam_magazine *magazine = cold->loaded;
 	if (magazine != NULL) {
-		magazine->count = (uint32_t)(stack->top - magazine->slots - 1);
+		magazine->count =
+			(uint32_t)(cpu->top[code] - magazine->slots - 1);
 	}
 	cold->loaded = NULL;
-	stack_reset(cache->slabs, stack);
+	LOAM_COMPILER_BARRIER();
+	stack_reset(cache->slabs, cpu, code);
 	return magazine;
 }
 
-static void magazine_load(struct loam_cache *cache, struct loam_slab_cpu *cpu,
+static void magazine_load(struct loam_slab_cpu *cpu, unsigned code,
 			  struct loam_magazine *magazine)
 {
-	struct loam_slot_stack *stack = &cpu->stack[cache->index];
-	cpu->cold[cache->index].loaded = magazine;
-	stack->top = magazine->slots + 1 + magazine->count;
-	stack->limit = magazine->slots + 1 + magazine->capacity;
+	cpu->top[code] = magazine->slots + 1 + magazine->count;
+	cpu->limit[code] = magazine->slots + 1 + magazine->capacity;
+	/* Last: a host's fork may copy the layer at any point. */
+	LOAM_COMPILER_BARRIER();
+	cpu->cold[code].loaded = magazine;
 }
 
 /* -------- the depot -------- */
@@ -108,18 +136,26 @@ static void depot_push(struct loam_magazine **list, uint32_t *count,
 	(*count)++;
 }
 
-/* Gives an empty magazine (or NULL) for a full one; NULL: there is none. */
-static struct loam_magazine *depot_swap_for_full(struct loam_cache *cache,
-						 struct loam_magazine *empty)
+/* A full magazine of this group, or NULL; without a lock if there is none. */
+static struct loam_magazine *depot_take_full(struct loam_cache *cache,
+					     unsigned group)
 {
+	if (__atomic_load_n(&cache->full[group], __ATOMIC_RELAXED) == NULL) {
+		return NULL;
+	}
 	loam_lock(&cache->depot_lock);
 	struct loam_magazine *full =
-		depot_pop(&cache->full, &cache->full_count);
-	if (full != NULL && empty != NULL) {
-		depot_push(&cache->empty, &cache->empty_count, empty);
-	}
+		depot_pop(&cache->full[group], &cache->full_count);
 	loam_unlock(&cache->depot_lock);
 	return full;
+}
+
+static void depot_give_empty(struct loam_cache *cache,
+			     struct loam_magazine *empty)
+{
+	loam_lock(&cache->depot_lock);
+	depot_push(&cache->empty, &cache->empty_count, empty);
+	loam_unlock(&cache->depot_lock);
 }
 
 static struct loam_magazine *depot_take_empty(struct loam_cache *cache)
@@ -131,23 +167,26 @@ static struct loam_magazine *depot_take_empty(struct loam_cache *cache)
 	return empty != NULL ? empty : magazine_new(cache);
 }
 
-static void depot_give_full(struct loam_cache *cache,
+static void depot_give_full(struct loam_cache *cache, unsigned group,
 			    struct loam_magazine *full)
 {
 	loam_lock(&cache->depot_lock);
-	depot_push(&cache->full, &cache->full_count, full);
+	depot_push(&cache->full[group], &cache->full_count, full);
 	loam_unlock(&cache->depot_lock);
 }
 
 /* A full magazine beyond what the depot may keep, or NULL. */
-static struct loam_magazine *depot_take_surplus(struct loam_cache *cache)
+static struct loam_magazine *depot_take_surplus(struct loam_cache *cache,
+						unsigned group)
 {
 	struct loam_magazine *full = NULL;
-	size_t each = (size_t)cache->capacity * cache->stride;
+	if (__atomic_load_n(&cache->full_count, __ATOMIC_RELAXED) <=
+	    cache->depot_keep) {
+		return NULL;
+	}
 	loam_lock(&cache->depot_lock);
-	if (cache->full_count > 2 &&
-	    cache->full_count * each > DEPOT_KEEP_BYTES) {
-		full = depot_pop(&cache->full, &cache->full_count);
+	if (cache->full_count > cache->depot_keep) {
+		full = depot_pop(&cache->full[group], &cache->full_count);
 	}
 	loam_unlock(&cache->depot_lock);
 	return full;
@@ -167,9 +206,9 @@ static void magazine_empty(struct loam_cache *cache,
 	magazine->count = 0;
 }
 
-static void depot_trim(struct loam_cache *cache)
+static void depot_trim(struct loam_cache *cache, unsigned group)
 {
-	struct loam_magazine *magazine = depot_take_surplus(cache);
+	struct loam_magazine *magazine = depot_take_surplus(cache, group);
 	if (magazine == NULL) {
 		return;
 	}
@@ -190,11 +229,16 @@ static void depot_trim(struct loam_cache *cache)
 
 /* -------- the slow paths of alloc and free -------- */
 
-/* Fills an empty magazine of the CPU's from its slabs. */
+/*
+ * Fills an empty magazine of the CPU's from its slabs. The first time it is
+ * filled by half: many caches are used a little and no more.
+ */
 static void magazine_refill(struct loam_cache *cache, struct loam_slab_cpu *cpu,
 			    unsigned id)
 {
-	struct loam_magazine *magazine = magazine_unload(cache, cpu);
+	unsigned code = cpu_code(cache, cpu);
+	struct loam_magazine *magazine = magazine_unload(cache, cpu, code);
+	bool first = magazine == NULL;
 	if (magazine == NULL) {
 		magazine = depot_take_empty(cache);
 	}
@@ -202,36 +246,35 @@ static void magazine_refill(struct loam_cache *cache, struct loam_slab_cpu *cpu,
 		return;
 	}
 	loam_lock(&cache->lock);
-	magazine->count = loam_slab_take_locked(cache, id, magazine->slots + 1,
-						(magazine->capacity + 1u) / 2);
+	magazine->count = loam_slab_take_locked(
+		cache, id, magazine->slots + 1,
+		first ? (magazine->capacity + 1u) / 2 : magazine->capacity);
 	loam_unlock(&cache->lock);
-	magazine_load(cache, cpu, magazine);
+	magazine_load(cpu, code, magazine);
 }
 
 /* Puts a magazine with objects under the CPU's stack, if any is to be had. */
 static void magazine_exchange_empty(struct loam_cache *cache,
 				    struct loam_slab_cpu *cpu, unsigned id)
 {
-	struct loam_cache_cpu *cold = &cpu->cold[cache->index];
+	unsigned code = cpu_code(cache, cpu);
+	struct loam_cache_cpu *cold = &cpu->cold[code];
 	if (cold->previous != NULL && cold->previous->count != 0) {
 		struct loam_magazine *full = cold->previous;
-		cold->previous = magazine_unload(cache, cpu);
-		magazine_load(cache, cpu, full);
+		cold->previous = magazine_unload(cache, cpu, code);
+		magazine_load(cpu, code, full);
 		return;
 	}
-	struct loam_magazine *full = depot_swap_for_full(cache, NULL);
+	struct loam_magazine *full = depot_take_full(cache, code_group(code));
 	if (full == NULL) {
 		magazine_refill(cache, cpu, id);
 		return;
 	}
-	struct loam_magazine *empty = magazine_unload(cache, cpu);
-	magazine_load(cache, cpu, full);
-	if (empty == NULL) {
-		return;
+	struct loam_magazine *empty = magazine_unload(cache, cpu, code);
+	magazine_load(cpu, code, full);
+	if (empty != NULL) {
+		depot_give_empty(cache, empty);
 	}
-	loam_lock(&cache->depot_lock);
-	depot_push(&cache->empty, &cache->empty_count, empty);
-	loam_unlock(&cache->depot_lock);
 }
 
 void *loam_slab_magazine_alloc(struct loam_cache *cache, bool *direct)
@@ -242,19 +285,18 @@ void *loam_slab_magazine_alloc(struct loam_cache *cache, bool *direct)
 	}
 	void *object = NULL;
 	unsigned id = loam_cpu_enter();
-	struct loam_slab_cpu *cpu = &cache->slabs->cpu[id];
+	struct loam_slab_cpu *cpu = cache->slabs->cpus[id];
 	if (cpu_claim(cpu)) {
-		struct loam_slot_stack *stack = &cpu->stack[cache->index];
-		if (stack->top[-1] == NULL) {
+		unsigned code = cpu_code(cache, cpu);
+		if (cpu->top[code][-1] == NULL) {
 			magazine_exchange_empty(cache, cpu, id);
 		}
-		object = stack->top[-1];
+		object = cpu->top[code][-1];
 		if (object != NULL) {
-			*slab_shadow(cache->slabs, object) =
-				(uint8_t)cache->index;
-			stack->top--;
+			*slab_shadow(cache->slabs, object) = (uint8_t)code;
+			cpu->top[code]--;
 		}
-		*direct = cpu->cold[cache->index].loaded == NULL;
+		*direct = cpu->cold[code].loaded == NULL;
 		cpu_unclaim(cpu);
 	}
 	loam_cpu_leave(id);
@@ -263,9 +305,9 @@ void *loam_slab_magazine_alloc(struct loam_cache *cache, bool *direct)
 
 /* Puts an empty magazine under the CPU's stack; false: none to be had. */
 static bool magazine_exchange_full(struct loam_cache *cache,
-				   struct loam_slab_cpu *cpu)
+				   struct loam_slab_cpu *cpu, unsigned code)
 {
-	struct loam_cache_cpu *cold = &cpu->cold[cache->index];
+	struct loam_cache_cpu *cold = &cpu->cold[code];
 	struct loam_magazine *empty = cold->previous;
 	if (empty == NULL || empty->count != 0) {
 		empty = depot_take_empty(cache);
@@ -273,11 +315,17 @@ static bool magazine_exchange_full(struct loam_cache *cache,
 			return false;
 		}
 		if (cold->previous != NULL) {
-			depot_give_full(cache, cold->previous);
+			depot_give_full(cache, code_group(code),
+					cold->previous);
 		}
 	}
-	cold->previous = magazine_unload(cache, cpu);
-	magazine_load(cache, cpu, empty);
+	cold->previous = magazine_unload(cache, cpu, code);
+	magazine_load(cpu, code, empty);
+	if (code != cpu_code(cache, cpu) && cold->previous != NULL) {
+		/* Others wait for it; this CPU never allocates from it. */
+		depot_give_full(cache, code_group(code), cold->previous);
+		cold->previous = NULL;
+	}
 	return true;
 }
 
@@ -288,33 +336,57 @@ bool loam_slab_magazine_free(struct loam_cache *cache, void *object)
 	}
 	bool pushed = false;
 	unsigned id = loam_cpu_enter();
-	struct loam_slab_cpu *cpu = &cache->slabs->cpu[id];
+	struct loam_slab_cpu *cpu = cache->slabs->cpus[id];
+	unsigned code = *slab_shadow(cache->slabs, object);
 	if (cpu_claim(cpu)) {
-		struct loam_slot_stack *stack = &cpu->stack[cache->index];
-		if (stack->top != stack->limit ||
-		    magazine_exchange_full(cache, cpu)) {
+		if (cpu->top[code] != cpu->limit[code] ||
+		    magazine_exchange_full(cache, cpu, code)) {
 			*slab_shadow(cache->slabs, object) = 0;
-			*stack->top++ = object;
+			*cpu->top[code]++ = object;
 			pushed = true;
 		}
 		cpu_unclaim(cpu);
 	}
 	loam_cpu_leave(id);
-	depot_trim(cache);
+	depot_trim(cache, code_group(code));
 	return pushed;
 }
 
 /* -------- draining and counting -------- */
 
-/* What a CPU holds of a cache: two magazines at most, and its active slab. */
+bool loam_slab_magazine_holds(const struct loam_slabs *slabs, unsigned id,
+			      unsigned cache_index)
+{
+	const struct loam_slab_cpu *cpu = slabs->cpus[id];
+	bool holds = false;
+	for (unsigned code = cache_index; cpu != NULL && code < LOAM_SLAB_CODES;
+	     code += LOAM_CACHE_MAX) {
+		const struct loam_cache_cpu *cold = &cpu->cold[code];
+		holds = holds || cold->loaded != NULL ||
+			cold->previous != NULL || cold->active != NULL;
+	}
+	return holds;
+}
+
+/* Magazines of one cache that a CPU can hold. */
+#define HELD_MAX (2u * LOAM_SLAB_GROUPS)
+
+/* What a CPU holds of a cache: its magazines, and its active slab. */
 static void magazine_take_cpu(struct loam_cache *cache,
 			      struct loam_slab_cpu *cpu,
-			      struct loam_magazine *held[2])
+			      struct loam_magazine *held[HELD_MAX])
 {
-	struct loam_cache_cpu *cold = &cpu->cold[cache->index];
-	held[0] = magazine_unload(cache, cpu);
-	held[1] = cold->previous;
-	cold->previous = NULL;
+	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
+		unsigned code = group * LOAM_CACHE_MAX + cache->index;
+		struct loam_cache_cpu *cold = &cpu->cold[code];
+		held[2 * group] = magazine_unload(cache, cpu, code);
+		held[2 * group + 1] = cold->previous;
+		cold->previous = NULL;
+	}
+	struct loam_cache_cpu *cold = &cpu->cold[cpu_code(cache, cpu)];
+	if (cold->active == NULL) {
+		return;
+	}
 	loam_lock(&cache->lock);
 	if (cold->active != NULL) {
 		cold->active->active = 0;
@@ -324,10 +396,10 @@ static void magazine_take_cpu(struct loam_cache *cache,
 }
 
 static void magazine_give_held(struct loam_cache *cache,
-			       struct loam_magazine *held[2],
+			       struct loam_magazine *held[HELD_MAX],
 			       struct loam_list *surplus)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < HELD_MAX; i++) {
 		if (held[i] != NULL) {
 			magazine_empty(cache, held[i], surplus);
 			magazine_delete(cache, held[i]);
@@ -338,8 +410,8 @@ static void magazine_give_held(struct loam_cache *cache,
 void loam_slab_magazine_drain_own(struct loam_cache *cache, unsigned id,
 				  struct loam_list *surplus)
 {
-	struct loam_magazine *held[2];
-	struct loam_slab_cpu *cpu = &cache->slabs->cpu[id];
+	struct loam_magazine *held[HELD_MAX];
+	struct loam_slab_cpu *cpu = cache->slabs->cpus[id];
 	if (cpu_claim(cpu)) {
 		magazine_take_cpu(cache, cpu, held);
 		cpu_unclaim(cpu);
@@ -351,54 +423,74 @@ void loam_slab_magazine_drain_own(struct loam_cache *cache, unsigned id,
 void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned id,
 				  struct loam_list *surplus)
 {
-	struct loam_magazine *held[2];
-	magazine_take_cpu(cache, &cache->slabs->cpu[id], held);
-	magazine_give_held(cache, held, surplus);
+	struct loam_magazine *held[HELD_MAX];
+	if (cache->slabs->cpus[id] != NULL) {
+		magazine_take_cpu(cache, cache->slabs->cpus[id], held);
+		magazine_give_held(cache, held, surplus);
+	}
 }
 
 void loam_slab_magazine_drain_depot(struct loam_cache *cache,
 				    struct loam_list *surplus)
 {
-	loam_lock(&cache->depot_lock);
-	struct loam_magazine *full = cache->full;
-	struct loam_magazine *empty = cache->empty;
-	cache->full = NULL;
-	cache->empty = NULL;
-	cache->full_count = 0;
-	cache->empty_count = 0;
-	loam_unlock(&cache->depot_lock);
-	while (full != NULL) {
-		struct loam_magazine *next = full->next;
-		magazine_empty(cache, full, surplus);
-		magazine_delete(cache, full);
-		full = next;
+	struct loam_magazine *magazine;
+	do {
+		magazine = NULL;
+		loam_lock(&cache->depot_lock);
+		for (unsigned group = 0;
+		     group < LOAM_SLAB_GROUPS && magazine == NULL; group++) {
+			magazine = depot_pop(&cache->full[group],
+					     &cache->full_count);
+		}
+		if (magazine == NULL) {
+			magazine =
+				depot_pop(&cache->empty, &cache->empty_count);
+		}
+		loam_unlock(&cache->depot_lock);
+		if (magazine != NULL) {
+			magazine_empty(cache, magazine, surplus);
+			magazine_delete(cache, magazine);
+		}
+	} while (magazine != NULL);
+}
+
+/* Objects in the magazine that the CPU's stack is. */
+static uint32_t magazine_loaded_count(const struct loam_slab_cpu *cpu,
+				      unsigned code)
+{
+	const struct loam_magazine *loaded = cpu->cold[code].loaded;
+	return loaded == NULL ? 0
+			      : (uint32_t)(cpu->top[code] - loaded->slots - 1);
+}
+
+static uint64_t magazine_count_cpu(const struct loam_cache *cache,
+				   const struct loam_slab_cpu *cpu)
+{
+	uint64_t count = 0;
+	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
+		unsigned code = group * LOAM_CACHE_MAX + cache->index;
+		const struct loam_magazine *previous = cpu->cold[code].previous;
+		count += magazine_loaded_count(cpu, code);
+		count += previous != NULL ? previous->count : 0;
 	}
-	while (empty != NULL) {
-		struct loam_magazine *next = empty->next;
-		magazine_delete(cache, empty);
-		empty = next;
-	}
+	return count;
 }
 
 uint64_t loam_slab_magazine_count(struct loam_cache *cache)
 {
-	struct loam_slabs *slabs = cache->slabs;
 	uint64_t count = 0;
 	for (unsigned id = 0; id < LOAM_MAX_CPUS; id++) {
-		struct loam_slab_cpu *cpu = &slabs->cpu[id];
-		struct loam_cache_cpu *cold = &cpu->cold[cache->index];
-		if (cold->loaded != NULL) {
-			count += (uint64_t)(cpu->stack[cache->index].top -
-					    cold->loaded->slots - 1);
-		}
-		if (cold->previous != NULL) {
-			count += cold->previous->count;
+		if (cache->slabs->cpus[id] != NULL) {
+			count += magazine_count_cpu(cache,
+						    cache->slabs->cpus[id]);
 		}
 	}
 	loam_lock(&cache->depot_lock);
-	for (struct loam_magazine *full = cache->full; full != NULL;
-	     full = full->next) {
-		count += full->count;
+	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
+		for (const struct loam_magazine *full = cache->full[group];
+		     full != NULL; full = full->next) {
+			count += full->count;
+		}
 	}
 	loam_unlock(&cache->depot_lock);
 	return count;
@@ -424,31 +516,59 @@ static int magazine_check_slots(struct loam_cache *cache,
 	return 0;
 }
 
-int loam_slab_magazine_check(struct loam_cache *cache)
+static int magazine_check_cpu(struct loam_cache *cache,
+			      const struct loam_slab_cpu *cpu)
 {
-	struct loam_slabs *slabs = cache->slabs;
-	int error = 0;
-	for (unsigned id = 0; id < LOAM_MAX_CPUS && error == 0; id++) {
-		struct loam_slab_cpu *cpu = &slabs->cpu[id];
-		if (cpu->busy != 0) {
-			continue;
-		}
-		struct loam_cache_cpu *cold = &cpu->cold[cache->index];
+	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
+		unsigned code = group * LOAM_CACHE_MAX + cache->index;
+		const struct loam_cache_cpu *cold = &cpu->cold[code];
+		int error = 0;
 		if (cold->loaded != NULL) {
 			error = magazine_check_slots(
 				cache, cold->loaded,
-				(uint32_t)(cpu->stack[cache->index].top -
-					   cold->loaded->slots - 1));
+				magazine_loaded_count(cpu, code));
 		}
 		if (error == 0 && cold->previous != NULL) {
 			error = magazine_check_slots(cache, cold->previous,
 						     cold->previous->count);
 		}
+		if (error != 0) {
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int magazine_check_depot_locked(struct loam_cache *cache)
+{
+	uint32_t count = 0;
+	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
+		for (const struct loam_magazine *full = cache->full[group];
+		     full != NULL; full = full->next) {
+			LOAM_CHECK(count++ < cache->full_count);
+			int error =
+				magazine_check_slots(cache, full, full->count);
+			if (error != 0) {
+				return error;
+			}
+		}
+	}
+	LOAM_CHECK(count == cache->full_count);
+	return 0;
+}
+
+int loam_slab_magazine_check(struct loam_cache *cache)
+{
+	int error = 0;
+	for (unsigned id = 0; id < LOAM_MAX_CPUS && error == 0; id++) {
+		const struct loam_slab_cpu *cpu = cache->slabs->cpus[id];
+		if (cpu != NULL && cpu->busy == 0) {
+			error = magazine_check_cpu(cache, cpu);
+		}
 	}
 	loam_lock(&cache->depot_lock);
-	for (struct loam_magazine *full = cache->full;
-	     full != NULL && error == 0; full = full->next) {
-		error = magazine_check_slots(cache, full, full->count);
+	if (error == 0) {
+		error = magazine_check_depot_locked(cache);
 	}
 	loam_unlock(&cache->depot_lock);
 	return error;

@@ -11,7 +11,7 @@ static struct loam_list *slab_list_for(struct loam_cache *cache,
 		return &cache->full_slabs;
 	}
 	return slab->free == slab->objects ? &cache->empty_slabs
-					   : &cache->partial_slabs;
+					   : &cache->partial_slabs[slab->group];
 }
 
 /* Moves the slab after its free count changed from `before`. */
@@ -114,7 +114,8 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
 	}
 	slab->base = (uintptr_t)loam_host_phys_to_virt(loam_pfn_to_phys(pfn));
 	slab->stride = cache->stride;
-	slab->cache_index = cache->index;
+	slab->inverse = (uint32_t)(UINT32_MAX / cache->stride + 1u);
+	slab->cache_index = (uint16_t)cache->index;
 	slab->objects = (uint16_t)objects;
 	slab->free = (uint16_t)objects;
 	slab->order = (uint8_t)order;
@@ -157,8 +158,8 @@ static void slab_detach_locked(struct loam_cache *cache, struct loam_slab *slab,
 {
 	if (slab->active != 0) {
 		struct loam_slab_cpu *cpu =
-			&cache->slabs->cpu[slab->active - 1u];
-		cpu->cold[cache->index].active = NULL;
+			cache->slabs->cpus[slab->active - 1u];
+		cpu->cold[cpu->base + cache->index].active = NULL;
 		slab->active = 0;
 	}
 	loam_list_remove(&slab->link);
@@ -198,7 +199,11 @@ static struct loam_slab *slab_pick_unowned(struct loam_list *list)
 
 static struct loam_slab *slab_pick_any(struct loam_cache *cache)
 {
-	struct loam_list *list = &cache->partial_slabs;
+	struct loam_list *list = &cache->partial_slabs[0];
+	for (unsigned g = 1; g < LOAM_SLAB_GROUPS && loam_list_empty(list);
+	     g++) {
+		list = &cache->partial_slabs[g];
+	}
 	if (loam_list_empty(list)) {
 		list = &cache->empty_slabs;
 	}
@@ -207,45 +212,70 @@ static struct loam_slab *slab_pick_any(struct loam_cache *cache)
 		       : LOAM_CONTAINER(list->next, struct loam_slab, link);
 }
 
+/* Gives a slab that has free objects to another group. */
+static void slab_adopt(struct loam_cache *cache, struct loam_slab *slab,
+		       unsigned group)
+{
+	if (slab->group != group) {
+		slab->group = (uint8_t)group;
+		loam_list_remove(&slab->link);
+		loam_list_insert(slab_list_for(cache, slab), &slab->link);
+	}
+}
+
 /* The slab to refill `cpu` from; it becomes that CPU's active slab. */
 static struct loam_slab *slab_pick_for(struct loam_cache *cache, unsigned cpu)
 {
-	struct loam_cache_cpu *cold =
-		&cache->slabs->cpu[cpu].cold[cache->index];
+	struct loam_slab_cpu *own = cache->slabs->cpus[cpu];
+	struct loam_cache_cpu *cold = &own->cold[own->base + cache->index];
 	struct loam_slab *slab = cold->active;
+	unsigned group = own->base / LOAM_CACHE_MAX;
 	if (slab != NULL && slab->free != 0) {
 		return slab;
 	}
 	if (slab != NULL) {
 		slab->active = 0;
 	}
-	slab = slab_pick_unowned(&cache->partial_slabs);
+	slab = slab_pick_unowned(&cache->partial_slabs[group]);
 	if (slab == NULL) {
 		slab = slab_pick_unowned(&cache->empty_slabs);
 	}
+	/* What another group left is better used than left. */
+	for (unsigned g = 0; g < LOAM_SLAB_GROUPS && slab == NULL; g++) {
+		slab = slab_pick_unowned(&cache->partial_slabs[g]);
+	}
 	cold->active = slab;
 	if (slab != NULL) {
-		slab->active = (uint8_t)(cpu + 1);
+		slab->active = (uint16_t)(cpu + 1);
+		slab_adopt(cache, slab, group);
 	}
 	return slab;
 }
 
-/* Moves up to `wanted` objects of one slab, in address order. */
-static unsigned slab_take_from(struct loam_cache *cache, struct loam_slab *slab,
-			       void **slots, unsigned wanted)
+/*
+ * Moves `wanted` objects of one slab that has as many free, in address order,
+ * to slots[-1] and downwards: a magazine is a stack, and the lowest address
+ * goes on top. One word of the map after the other.
+ */
+static void slab_take_from(struct loam_cache *cache, struct loam_slab *slab,
+			   void **slots, unsigned wanted)
 {
 	unsigned before = slab->free;
-	unsigned taken = 0;
-	size_t index = 0;
-	while (taken < wanted && slab->free != 0) {
-		index = loam_bitmap_find(slab->free_map, slab->objects, index);
-		LOAM_VERIFY(index < slab->objects);
-		loam_bitmap_clear(slab->free_map, index);
-		slots[taken++] = slab_object(cache, slab, (unsigned)index);
-		slab->free--;
+	unsigned words = (unsigned)LOAM_BITMAP_WORDS(slab->objects);
+	unsigned left = wanted;
+	for (unsigned i = 0; left > 0; i++) {
+		LOAM_VERIFY(i < words);
+		uint32_t word = slab->free_map[i];
+		while (word != 0 && left > 0) {
+			unsigned bit = loam_lowest_bit(word);
+			*--slots = slab_object(cache, slab, i * 32u + bit);
+			word &= word - 1;
+			left--;
+		}
+		slab->free_map[i] = word;
 	}
+	slab->free = (uint16_t)(before - wanted);
 	slab_relist(cache, slab, before);
-	return taken;
 }
 
 unsigned loam_slab_take_locked(struct loam_cache *cache, unsigned cpu,
@@ -260,14 +290,14 @@ unsigned loam_slab_take_locked(struct loam_cache *cache, unsigned cpu,
 		if (slab == NULL) {
 			break;
 		}
-		taken += slab_take_from(cache, slab, slots + taken,
-					wanted - taken);
+		unsigned count = wanted - taken < slab->free ? wanted - taken
+							     : slab->free;
+		slab_take_from(cache, slab, slots + wanted - taken, count);
+		taken += count;
 	}
-	/* A magazine is a stack: the lowest address goes on top. */
-	for (unsigned i = 0; i < taken / 2; i++) {
-		void *object = slots[i];
-		slots[i] = slots[taken - 1 - i];
-		slots[taken - 1 - i] = object;
+	if (taken < wanted) {
+		memmove(slots, slots + (wanted - taken),
+			taken * sizeof(*slots));
 	}
 	return taken;
 }
@@ -288,7 +318,7 @@ void loam_slab_put_locked(struct loam_cache *cache, void *object,
 	size_t empty_bytes = (size_t)cache->empty_slab_count
 			     << (LOAM_PAGE_SHIFT + cache->order);
 	if (slab->free == slab->objects && cache->empty_slab_count > 1 &&
-	    empty_bytes > SLAB_KEEP_BYTES) {
+	    empty_bytes > LOAM_SLAB_KEEP_BYTES) {
 		slab_detach_locked(cache, slab, surplus);
 	}
 }

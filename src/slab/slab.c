@@ -80,7 +80,9 @@ static unsigned preferred_order(uint32_t stride, unsigned order_min,
 	if (order_max < SLAB_ORDER_MAX) {
 		return order_min;
 	}
-	for (unsigned order = order_min; order <= SLAB_ORDER_MAX; order++) {
+	unsigned low = LOAM_SLAB_ORDER_LOW;
+	for (unsigned order = order_min < low ? low : order_min;
+	     order <= SLAB_ORDER_MAX; order++) {
 		uint32_t bytes = LOAM_PAGE_SIZE << order;
 		uint32_t waste = bytes % stride;
 		if (bytes / stride >= enough && waste * 16 <= bytes) {
@@ -93,16 +95,26 @@ static unsigned preferred_order(uint32_t stride, unsigned order_min,
 /* Objects a magazine holds: more of the small ones. */
 static unsigned magazine_capacity(uint32_t stride)
 {
+	unsigned capacity = 4;
 	if (stride <= 128) {
-		return 60;
+		capacity = 60;
+	} else if (stride <= 512) {
+		capacity = 28;
+	} else if (stride <= 2048) {
+		capacity = 12;
+	} else if (stride <= 8192) {
+		capacity = 8;
 	}
-	if (stride <= 512) {
-		return 28;
-	}
-	if (stride <= 2048) {
-		return 12;
-	}
-	return stride <= 8192 ? 8 : 4;
+	return capacity * LOAM_MAGAZINE_SCALE;
+}
+
+/* Full magazines that the depot may keep. */
+static unsigned depot_keep(const struct loam_cache *cache)
+{
+	size_t each = (size_t)cache->capacity * cache->stride;
+	unsigned count =
+		each == 0 ? 0 : (unsigned)(LOAM_DEPOT_KEEP_BYTES / each);
+	return count < 2 ? 2 : count;
 }
 
 static bool cache_set_geometry(struct loam_cache *cache, size_t object_bytes,
@@ -132,6 +144,7 @@ static bool cache_set_geometry(struct loam_cache *cache, size_t object_bytes,
 	bool slow = (cache->flags &
 		     (LOAM_CACHE_DEBUG | LOAM_CACHE_NO_MAGAZINE)) != 0;
 	cache->capacity = slow ? 0 : (uint16_t)magazine_capacity(cache->stride);
+	cache->depot_keep = depot_keep(cache);
 	return true;
 }
 
@@ -173,6 +186,8 @@ int loam_slab_init(struct loam_slabs *slabs, struct loam_frames *frames,
 	}
 	slabs->direct = (uintptr_t)loam_host_phys_to_virt(0);
 	slabs->shadow = slabs->backing.bytes;
+	slabs->shadow_base =
+		(uintptr_t)slabs->shadow - (slabs->direct >> LOAM_SHADOW_SHIFT);
 	slabs->granules = (size_t)(slabs->backing.covered >> LOAM_SHADOW_SHIFT);
 	LOAM_VERIFY(LOAM_SLAB_DIRECT(slabs) == slabs->direct);
 	LOAM_VERIFY(LOAM_SLAB_SHADOW(slabs) == slabs->shadow);
@@ -183,8 +198,9 @@ int loam_slab_init(struct loam_slabs *slabs, struct loam_frames *frames,
 	slabs->cache_end = 1; /* index 0 means no object */
 	loam_lock_init(&slabs->list_lock, "slab caches", LOAM_RANK_SLAB_LIST);
 	loam_slab_meta_init(slabs);
-	for (unsigned id = 0; id < LOAM_MAX_CPUS; id++) {
-		loam_slab_cpu_reset(slabs, &slabs->cpu[id]);
+	for (unsigned id = 0; id < LOAM_SLAB_CPUS && id < LOAM_MAX_CPUS; id++) {
+		loam_slab_cpu_start(slabs, id, &slabs->cpu[id],
+				    id % LOAM_SLAB_GROUPS);
 	}
 	return 0;
 }
@@ -256,7 +272,9 @@ static void cache_init(struct loam_cache *cache)
 {
 	loam_lock_init(&cache->lock, cache->name, LOAM_RANK_SLAB_CACHE);
 	loam_lock_init(&cache->depot_lock, cache->name, LOAM_RANK_SLAB_DEPOT);
-	loam_list_init(&cache->partial_slabs);
+	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
+		loam_list_init(&cache->partial_slabs[group]);
+	}
 	loam_list_init(&cache->full_slabs);
 	loam_list_init(&cache->empty_slabs);
 	cache->users = 1;
@@ -645,8 +663,9 @@ bool loam_slab_free(struct loam_slabs *slabs, void *object)
 size_t loam_slab_size(struct loam_slabs *slabs, const void *object)
 {
 	size_t granule = loam_slab_granule(slabs, object);
-	unsigned index = granule < slabs->granules ? slabs->shadow[granule] : 0;
-	return index == 0 ? 0 : slabs->cache[index]->object_bytes;
+	unsigned code = granule < slabs->granules ? slabs->shadow[granule] : 0;
+	return code == 0 ? 0
+			 : slabs->cache[code % LOAM_CACHE_MAX]->object_bytes;
 }
 
 /* -------- giving memory back -------- */
@@ -708,7 +727,10 @@ void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu)
 		return;
 	}
 	for (unsigned i = 1; i < LOAM_CACHE_MAX; i++) {
-		struct loam_cache *cache = cache_pin(slabs, i);
+		struct loam_cache *cache =
+			loam_slab_magazine_holds(slabs, cpu, i)
+				? cache_pin(slabs, i)
+				: NULL;
 		if (cache != NULL) {
 			struct loam_list surplus;
 			loam_list_init(&surplus);
@@ -717,4 +739,30 @@ void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu)
 			cache_unpin(slabs, cache);
 		}
 	}
+}
+
+/* -------- all locks -------- */
+
+void loam_slab_lock_all(struct loam_slabs *slabs)
+{
+	loam_lock(&slabs->list_lock);
+	for (unsigned i = 1; i < LOAM_CACHE_MAX; i++) {
+		if (slabs->cache[i] != NULL) {
+			loam_host_lock(&slabs->cache[i]->lock.host);
+			loam_host_lock(&slabs->cache[i]->depot_lock.host);
+		}
+	}
+	loam_lock(&slabs->meta.lock);
+}
+
+void loam_slab_unlock_all(struct loam_slabs *slabs)
+{
+	loam_unlock(&slabs->meta.lock);
+	for (unsigned i = LOAM_CACHE_MAX; i-- > 1;) {
+		if (slabs->cache[i] != NULL) {
+			loam_host_unlock(&slabs->cache[i]->depot_lock.host);
+			loam_host_unlock(&slabs->cache[i]->lock.host);
+		}
+	}
+	loam_unlock(&slabs->list_lock);
 }

@@ -8,11 +8,10 @@
 #include <loam/mem.h>
 #include <loam/slab.h>
 
-/* A cache keeps empty slabs of up to this many bytes, and at least one. */
-#define SLAB_KEEP_BYTES LOAM_KIB(32)
-/* A depot keeps full magazines of up to this many bytes, and at least two. */
-#define DEPOT_KEEP_BYTES LOAM_KIB(64)
-/* Slabs do not grow beyond 2^4 frames, 64 KiB. */
+/*
+ * Slabs do not grow beyond 2^4 frames, 64 KiB, so that offsets in them times
+ * 2^32 / stride are exact where it matters: slab_index().
+ */
 #define SLAB_ORDER_MAX 4u
 
 /* Lock keys as in slab_struct.h. */
@@ -28,24 +27,26 @@ struct loam_cache {
 	uint32_t pad;                    /* [c] from stride to object */
 	uint16_t objects;                /* [c] in a slab of `order` */
 	uint16_t capacity;               /* [c] slots of a magazine; 0: none */
+	uint32_t depot_keep;             /* [c] full magazines, at least two */
 	uint8_t order;                   /* [c] preferred */
 	uint8_t order_min;               /* [c] holds one object */
 	uint32_t pins;                   /* [L] walks that are at it */
 	uint32_t users;                  /* [L] creations that share it */
 
 	struct loam_lock depot_lock;
-	struct loam_magazine *full;  /* [D] */
-	struct loam_magazine *empty; /* [D] */
-	uint32_t full_count;         /* [D] */
-	uint32_t empty_count;        /* [D] */
+	struct loam_magazine *full[LOAM_SLAB_GROUPS]; /* [D] */
+	struct loam_magazine *empty;                  /* [D] */
+	uint32_t full_count;                          /* [D] of all groups */
+	uint32_t empty_count;                         /* [D] */
 
 	struct loam_lock lock;
-	struct loam_list partial_slabs; /* [S] some objects free */
-	struct loam_list full_slabs;    /* [S] none */
-	struct loam_list empty_slabs;   /* [S] all */
-	uint32_t slab_count;            /* [S] on the three lists */
-	uint32_t empty_slab_count;      /* [S] */
-	uint64_t failed;                /* [S] */
+	/* [S] some objects free; by the group that refilled last */
+	struct loam_list partial_slabs[LOAM_SLAB_GROUPS];
+	struct loam_list full_slabs;  /* [S] none */
+	struct loam_list empty_slabs; /* [S] all */
+	uint32_t slab_count;          /* [S] on the three lists */
+	uint32_t empty_slab_count;    /* [S] */
+	uint64_t failed;              /* [S] */
 };
 
 /* A stack of objects. slots[0] is NULL and ends it. */
@@ -87,7 +88,7 @@ static inline unsigned slab_index(const struct loam_slab *slab,
 				  const void *address)
 {
 	uint32_t offset = (uint32_t)((uintptr_t)address - slab->base);
-	unsigned index = offset / slab->stride;
+	unsigned index = (unsigned)(((uint64_t)offset * slab->inverse) >> 32);
 	return index < slab->objects ? index : slab->objects;
 }
 
@@ -106,7 +107,7 @@ static inline bool slab_is_live(const struct loam_cache *cache,
 	const struct loam_slabs *slabs = cache->slabs;
 	size_t granule = loam_slab_granule(slabs, address);
 	return granule < slabs->granules &&
-	       slabs->shadow[granule] == cache->index;
+	       slabs->shadow[granule] % LOAM_CACHE_MAX == cache->index;
 }
 
 /* Adds a slab to the cache. Takes no lock during allocation. */
@@ -128,8 +129,6 @@ size_t loam_slab_release(struct loam_cache *cache, struct loam_list *surplus);
 
 /* -------- magazine.c: the per-CPU layer and the depot -------- */
 
-/* What one CPU's structure starts as: every stack empty and of size 0. */
-void loam_slab_cpu_reset(struct loam_slabs *slabs, struct loam_slab_cpu *cpu);
 /*
  * An object for the CPU after a refill; NULL: nothing without growing, or, if
  * *direct, the layer cannot be used now and the slabs must be asked.
@@ -147,6 +146,9 @@ void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned cpu,
 				  struct loam_list *surplus);
 void loam_slab_magazine_drain_depot(struct loam_cache *cache,
 				    struct loam_list *surplus);
+/* True if the CPU has magazines of this cache, or a slab it refills from. */
+bool loam_slab_magazine_holds(const struct loam_slabs *slabs, unsigned cpu,
+			      unsigned cache_index);
 /* Objects in the magazines of one CPU and in the depot. Not synchronised. */
 uint64_t loam_slab_magazine_count(struct loam_cache *cache);
 int loam_slab_magazine_check(struct loam_cache *cache);

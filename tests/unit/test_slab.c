@@ -468,15 +468,15 @@ TEST(busy, "X.8 an interrupt inside the layer goes to the slabs")
 	start(LOAM_MIB(16));
 	struct loam_cache *cache = make(64, 0, LOAM_CACHE_NO_MERGE);
 	void *a = loam_cache_alloc(&slabs, cache, 0);
-	void **top = slabs.cpu[0].stack[1].top;
+	void **top = slabs.cpu[0].top[1];
 	slabs.cpu[0].busy = 1; /* as if a() had been interrupted */
 	void *b = loam_cache_alloc(&slabs, cache, LOAM_NOSLEEP);
 	EXPECT(b != NULL && b != a);
 	loam_cache_free(&slabs, cache, a);
-	EXPECT(slabs.cpu[0].stack[1].top == top);
+	EXPECT(slabs.cpu[0].top[1] == top);
 	slabs.cpu[0].busy = 0;
 	loam_cache_free(&slabs, cache, b);
-	EXPECT(slabs.cpu[0].stack[1].top == top + 1);
+	EXPECT(slabs.cpu[0].top[1] == top + 1);
 	check();
 }
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of libloam-malloc share. */
+#ifndef LOAM_MALLOC_HEAP_H
+#define LOAM_MALLOC_HEAP_H
+
+#include <loam/kmalloc.h>
+#include <loam/mem.h>
+
+#define MALLOC_EXPORT __attribute__((visibility("default")))
+
+/* The one instance: the floors as a kernel has them, and where they are. */
+struct malloc_heap {
+	unsigned char *base; /* physical 0; slabs are in [0, frames_size) */
+	size_t frames_size;
+	size_t size; /* with the window for large blocks behind it */
+	size_t most; /* bytes of one block at most: what the machine has */
+	bool ready;
+	bool refuse_bad; /* a bad free ends the program */
+	struct loam_frames frames;
+	struct loam_slabs slabs;
+	struct loam_kmalloc kmalloc;
+	struct loam_arena large;
+};
+extern struct malloc_heap malloc_heap;
+
+/* -------- memory.c: one range of addresses, and its pages -------- */
+
+/* Brings the floors up; false: the system gives no addresses. Once. */
+bool malloc_memory_init(void);
+
+/*
+ * Notes that [at, at + size) may have pages from now on. True if none of it
+ * had any: it then reads as zeros.
+ */
+bool malloc_memory_use(const void *at, size_t size);
+
+/*
+ * Gives pages that no block uses back to the system: all of them, or, with
+ * `part`, half. Returns bytes. For malloc_trim() and when time has passed.
+ */
+size_t malloc_memory_purge(bool part);
+
+/* Called now and then from slow paths: gives back what was idle for long. */
+void malloc_memory_tick(void);
+
+/* Bytes of pages that may be there, for mallinfo. */
+size_t malloc_memory_resident(void);
+
+/* -------- thread.c: threads as CPUs -------- */
+
+/* Gives the calling thread a layer of its own if it has none and may. */
+void malloc_thread_start(void);
+void malloc_thread_init(void);
+
+/* -------- large.c: ranges of pages -------- */
+
+bool malloc_large_init(uintptr_t base, size_t size);
+void *malloc_large_alloc(size_t size, size_t align, bool zero);
+bool malloc_large_free(void *block);
+/* Usable bytes, 0: no large block. */
+size_t malloc_large_size(const void *block);
+/* The block with another size, moved if need be; NULL: no memory. */
+void *malloc_large_resize(void *block, size_t old_size, size_t size);
+/* True if the address is in the window of large blocks. */
+bool malloc_large_owns(const void *address);
+struct loam_arena;
+void malloc_large_describe(const void *address, char *to, size_t size);
+/* Bytes in large blocks. */
+size_t malloc_large_used(void);
+
+/* -------- malloc.c, and what the entry points of C++ share with it -------- */
+
+/* A block of a slab from the thread's magazine, or NULL. */
+static LOAM_ALWAYS_INLINE void *malloc_fast(size_t size)
+{
+	struct loam_slab_cpu *layer = &loam_malloc_layer;
+	if (LOAM_LIKELY(size <= LOAM_KMALLOC_FINE_MAX)) {
+		return loam_slab_pop_code(&malloc_heap.slabs, layer,
+					  (size + layer->bias) / 16);
+	}
+	if (LOAM_LIKELY(size <= LOAM_KMALLOC_SLAB_MAX)) {
+		size_t index = malloc_heap.kmalloc.class_of[(size + 15) / 16];
+		return loam_slab_pop_code(&malloc_heap.slabs, layer,
+					  index + layer->base);
+	}
+	return NULL;
+}
+
+void *malloc_aligned(size_t size, size_t align, const void *caller);
+
+#endif

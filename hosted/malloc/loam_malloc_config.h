@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The library's configuration as malloc: threads take the place of CPUs. */
+#ifndef LOAM_MALLOC_CONFIG_H
+#define LOAM_MALLOC_CONFIG_H
+
+#include <stddef.h>
+
+/* The program has a C library. */
+#define LOAM_HAVE_LIBC 1
+
+/* Threads that have a layer of their own. The last number is nobody's. */
+#define LOAM_MAX_CPUS 2048
+#define LOAM_MALLOC_NOBODY (LOAM_MAX_CPUS - 1u)
+
+#define LOAM_INSTANCES_ZEROED 1
+
+/* A signal handler may not call malloc, so nothing interrupts the layer. */
+#define LOAM_CPU_INTERRUPTS 0
+
+/* A thread's layer is in its own memory, beside the C library's. */
+#define LOAM_SLAB_CPUS 1u
+#define LOAM_SLAB_CPU(slabs, id) ((void)(slabs), (void)(id), &loam_malloc_layer)
+
+/* Four groups: up to so many threads never share a line by chance. */
+#define LOAM_CACHE_MAX 64u
+#define LOAM_SLAB_GROUPS 4u
+
+/* More memory than a small kernel has. */
+#define LOAM_MAGAZINE_SCALE 2u
+#define LOAM_DEPOT_KEEP_BYTES (256u * 1024u)
+#define LOAM_SLAB_KEEP_BYTES (64u * 1024u)
+#define LOAM_SLAB_ORDER_LOW 3u
+#define LOAM_KMALLOC_FINE_MAX 256u
+#define LOAM_KMALLOC_SLAB_MAX 32768u
+
+#define LOAM_MALLOC_THREAD                                                     \
+	_Thread_local __attribute__((tls_model("initial-exec"),                \
+				     visibility("hidden")))
+
+struct loam_slab_cpu;
+extern LOAM_MALLOC_THREAD struct loam_slab_cpu loam_malloc_layer;
+extern LOAM_MALLOC_THREAD unsigned loam_malloc_cpu;
+
+#define LOAM_CPU_ENTER_DEFINED 1
+static inline unsigned loam_cpu_enter(void)
+{
+	return loam_malloc_cpu;
+}
+
+static inline void loam_cpu_leave(unsigned cpu)
+{
+	(void)cpu;
+}
+
+#endif

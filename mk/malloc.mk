@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# build/libloam-malloc.so: the library as a replacement of malloc.
+
+MALLOC_SOURCES := $(sort $(wildcard hosted/malloc/*.c))
+
+# Whatever of the library is not used is left out by the linker.
+MALLOC_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -Ihosted/malloc \
+	-DLOAM_CONFIG_FILE='"loam_malloc_config.h"' -DNDEBUG -O2 -g -fPIC \
+	-fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition \
+	-fno-plt -fexceptions -fno-builtin-malloc -fno-stack-protector -pthread \
+	-ffunction-sections -fdata-sections
+MALLOC_OBJECTS := $(call objects,malloc,$(MALLOC_SOURCES) $(LIBRARY_SOURCES))
+
+build/malloc/%.o: %.c $(MAKEFILES_READ)
+	$(call compile,$(GCC) $(MALLOC_CFLAGS))
+
+build/libloam-malloc.so: $(MALLOC_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(GCC) -shared -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,defs -Wl,--gc-sections \
+		-Wl,-soname,$(@F) -pthread $^ -o $@
+
+.PHONY: malloc
+malloc: build/libloam-malloc.so
+
+$(call include_deps,$(MALLOC_OBJECTS))
