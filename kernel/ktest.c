@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs the kernel's tests and prints what came of them, as TAP. */
 
+#include <loam/bits.h>
+
 #include "ktest.h"
 
 #define KTEST_LOG_BYTES 4096u
@@ -37,8 +39,21 @@ void ktest_expect_misuse(unsigned long count)
 
 uint64_t ktest_free_frames(void)
 {
+	struct loam_heap_stats heap = { .live_bytes = 0 };
+
 	loam_slab_shrink_all(&kernel.slabs);
-	return loam_frame_free_count(&kernel.frames) + kernel.shadow.real_pages;
+	uint64_t frames = loam_frame_free_count(&kernel.frames) +
+			  kernel.shadow.real_pages;
+	if (loam_kmalloc_heap_stats(&kernel.kmalloc, &heap)) {
+		frames += kernel.heap_window.mapped_pages;
+		frames -= loam_pages_of(heap.live_bytes);
+	}
+	return frames;
+}
+
+bool ktest_on_slabs(void)
+{
+	return kernel.choice.heap == LOAM_BOOT_SLAB;
 }
 
 static bool text_contains(const char *text, const char *word)

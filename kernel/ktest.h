@@ -42,9 +42,13 @@ void ktest_expect_misuse(unsigned long count);
 
 /*
  * Free frames once the slabs have given back what they can. The pages that
- * their shadow took, which it keeps, count as free.
+ * their shadow took, which it keeps, count as free, and so do those of a heap
+ * behind kmalloc but for what is live.
  */
 uint64_t ktest_free_frames(void);
+
+/* True if kmalloc is the slabs'; otherwise a classic heap's. */
+bool ktest_on_slabs(void);
 
 /* What the library logged since the test began, or the last clear. */
 bool ktest_log_contains(const char *text);

@@ -26,6 +26,7 @@
 #include "bootinfo.h"
 #include "cmdline.h"
 #include "console.h"
+#include "heaps.h"
 #include "fpu.h"
 #include "kernel.h"
 #include "programs.h"
@@ -79,6 +80,7 @@ KERNEL_INIT_TEXT static void main_bring_up(uint32_t magic, uint32_t info_phys)
 		main_give_up(why);
 	}
 	machine_describe(&main_machine, kernel.info.cmdline);
+	heaps_choose(&main_machine.choice, kernel.info.cmdline);
 	if (loam_boot(&kernel, &main_machine, main_ranges, MAIN_RANGES, &why) !=
 	    0) {
 		main_give_up(why);

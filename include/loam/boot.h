@@ -77,6 +77,11 @@ struct loam_boot_layout {
 	/* windows whose page tables must exist early: heaps (0: none) */
 	uintptr_t heap_base;
 	size_t heap_size;
+	size_t heap_limit; /* what a heap that grows from heap_base may have */
+	size_t heap_buddy; /* from heap_base to the buddy heap's window */
+	loam_phys_t block_base; /* the block heap's fixed physical range */
+	loam_phys_t block_size;
+	loam_phys_t block_table; /* one byte for each 4 KiB of it */
 	/*
 	 * In the kernel's own tables nothing of these is global. Where one lies
 	 * over the first direct_size bytes of the direct map, a process hides
@@ -94,6 +99,26 @@ struct loam_boot_segment {
 	uint32_t owner; /* enum loam_reservation */
 };
 
+/* What is behind kmalloc (X.1). */
+enum loam_boot_heap {
+	LOAM_BOOT_SLAB,
+	LOAM_BOOT_BESTFIT,
+	LOAM_BOOT_BLOCK,
+	LOAM_BOOT_LIST,
+	LOAM_BOOT_TLSF,
+	LOAM_BOOT_BUDDY_HEAP,
+	LOAM_BOOT_PAGES,
+	LOAM_BOOT_HEAPS
+};
+
+/* Which systems a kernel runs on: all zero is slabs over the buddy. */
+struct loam_boot_choice {
+	enum loam_boot_heap heap;
+	enum loam_heap_fit fit; /* of LOAM_BOOT_LIST */
+	size_t heap_limit;      /* 0: the layout's */
+	bool list_frames;       /* frames by the list through the free ones */
+};
+
 /* The machine under bring-up: what it is made of and how it is told. */
 struct loam_boot_machine {
 	const struct loam_boot_layout *layout;
@@ -102,6 +127,7 @@ struct loam_boot_machine {
 	enum loam_tlb_policy tlb_policy;
 	uintptr_t bias;      /* of the page tables: 0 but under emulation */
 	uint32_t slab_flags; /* LOAM_CACHE_*: debugging of all caches */
+	struct loam_boot_choice choice;
 	const struct loam_boot_segment *segments; /* by ascending address */
 	unsigned segment_count;
 	/*
@@ -131,6 +157,17 @@ struct loam_kernel {
 	struct loam_slabs slabs;
 	struct loam_kmalloc kmalloc;
 	struct loam_boot_layout layout; /* windows cut to the memory there is */
+	/* What is in force: slabs, if the heap that was chosen cannot be. */
+	struct loam_boot_choice choice;
+	struct loam_heap heap;
+	struct loam_heap_owner heap_owner;
+	struct loam_page_window heap_window;
+	loam_phys_t
+		block_wanted;    /* size of the block heap, before it was cut */
+	loam_phys_t block_table; /* LOAM_PHYS_NONE: within the block heap */
+	/* Frames that the list got in its two steps. */
+	uint64_t list_first;
+	uint64_t list_rest;
 	struct loam_memblock_region regions[LOAM_BOOT_REGIONS];
 	/* What bring-up cost. */
 	uint64_t metadata_bytes;
@@ -159,6 +196,17 @@ int loam_boot(struct loam_kernel *kernel,
  * that is not being freed.
  */
 size_t loam_boot_reclaim(struct loam_kernel *kernel);
+
+/*
+ * Where a second heap of this kernel could go, beside the one behind kmalloc:
+ * the windows of heaps that are not in use, with all page tables made. Returns
+ * the base, and the bytes in *size.
+ */
+uintptr_t loam_boot_spare_window(const struct loam_kernel *kernel,
+				 size_t *size);
+
+/* "slab", "bestfit", ...: as the kernel's command line has it. */
+const char *loam_boot_heap_name(enum loam_boot_heap heap);
 
 /* Every floor's check(), lowest first; the first error. */
 int loam_boot_check(struct loam_kernel *kernel);

@@ -17,6 +17,7 @@
 #define KERNEL_MAP_END 0ull /* of the direct map, only memory is mapped */
 #define KERNEL_HEAP_BASE 0xD0000000u
 #define KERNEL_HEAP_SIZE 0x10000000u
+#define KERNEL_HEAP_BUDDY 0x08000000u /* the buddy heap's window within it */
 #define KERNEL_WINDOW_BASE 0xE0000000u
 #define KERNEL_WINDOW_SIZE 0x1E800000u
 #define KERNEL_SHADOW_BASE 0xFE800000u

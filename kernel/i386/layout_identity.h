@@ -55,6 +55,7 @@
 #define KERNEL_TEMP_SIZE 0x00400000u
 #define KERNEL_HEAP_BASE 0xD0000000u
 #define KERNEL_HEAP_SIZE 0x10000000u
+#define KERNEL_HEAP_BUDDY 0x08000000u /* the buddy heap's window within it */
 
 #define KERNEL_USER_PROGRAM_SIZE 0x00400000u
 

@@ -20,6 +20,11 @@ const struct loam_boot_layout machine_layout = {
 	.shadow_size = KERNEL_SHADOW_SIZE,
 	.heap_base = KERNEL_HEAP_BASE,
 	.heap_size = KERNEL_HEAP_SIZE,
+	.heap_limit = KERNEL_HEAP_LIMIT,
+	.heap_buddy = KERNEL_HEAP_BUDDY,
+	.block_base = KERNEL_BLOCK_HEAP_ADDRESS,
+	.block_size = KERNEL_BLOCK_HEAP_BYTES,
+	.block_table = KERNEL_BLOCK_HEAP_TABLE,
 	.map_end = KERNEL_MAP_END,
 	.user = {
 		{ KERNEL_USER_STACK_BASE, KERNEL_USER_STACK_SIZE },

@@ -30,6 +30,10 @@
 #define ADAPTERS_BASE 0xA0000u
 #define ADAPTERS_SIZE 0x60000u
 
+/* pages=xv6: frames that the first step has at least, and where it ends. */
+#define BOOT_LIST_LEAST 256u
+#define BOOT_LIST_STEP LOAM_MIB(4)
+
 static void boot_step(struct loam_kernel *kernel,
 		      const struct loam_boot_machine *machine,
 		      enum loam_boot_step step, const char *text)
@@ -96,13 +100,10 @@ static void boot_scale_windows(struct loam_kernel *kernel)
 			 : ram > LOAM_MIB(128) ? LOAM_MIB(128)
 					       : ram;
 	uint64_t window = loam_round_up(ram + extra, LOAM_MIB(4));
-	uint64_t heap = loam_round_up(ram / 2, LOAM_MIB(4));
 	if (window < layout->kspace.window_size) {
 		layout->kspace.window_size = (size_t)window;
 	}
-	if (heap < layout->heap_size) {
-		layout->heap_size = (size_t)heap;
-	}
+	loam_boot_heap_scale(kernel, ram);
 	loam_boot_scale_user(kernel, ram);
 	/* One byte of shadow for 16 of the directly mapped memory there is. */
 	uint64_t covered = loam_memmap_max_usable_pfn(&kernel->memmap)
@@ -183,6 +184,9 @@ static int reserve_all(struct loam_kernel *kernel,
 					       range->size,
 					       (enum loam_reservation)owner);
 	}
+	if (error == 0) {
+		error = loam_boot_heap_reserve(kernel);
+	}
 	return error == 0 ? loam_boot_move_modules(kernel, machine) : error;
 }
 
@@ -258,6 +262,48 @@ static int boot_memblock(struct loam_kernel *kernel,
 
 /* -------- step 5: frames -------- */
 
+/*
+ * pages=xv6, kinit1: the first 4 MiB, which bring-up makes its page tables of
+ * (S2.10); more, if loader data has filled them.
+ */
+static void boot_list_begin(struct loam_kernel *kernel,
+			    const struct loam_boot_machine *machine, char *text,
+			    size_t text_bytes)
+{
+	const struct loam_memblock *memblock = &kernel->memblock;
+	loam_phys_t end = 0;
+	uint64_t room = 0;
+	while (room < BOOT_LIST_LEAST && end < machine->early_end) {
+		uint64_t pfn = 0;
+		uint64_t count = 0;
+		end += BOOT_LIST_STEP;
+		room = 0;
+		while (loam_memblock_next_free(memblock, &pfn, &count) &&
+		       pfn < end >> LOAM_PAGE_SHIFT) {
+			uint64_t left = (end >> LOAM_PAGE_SHIFT) - pfn;
+			room += count < left ? count : left;
+			pfn += count;
+		}
+	}
+	long first = loam_frame_list_begin(&kernel->frames, end);
+	LOAM_VERIFY(first >= 0);
+	kernel->list_first = (uint64_t)first;
+	loam_snprintf(text, text_bytes,
+		      "page list: %ld frames of the first %llu MiB", first,
+		      (unsigned long long)end >> 20);
+}
+
+/* kinit2: the rest. Says what cannot be had from here on. */
+static void boot_list_rest(struct loam_kernel *kernel)
+{
+	kernel->list_rest = (uint64_t)loam_frame_list_rest(&kernel->frames);
+	loam_log(LOAM_LOG_INFO,
+		 "page list: %llu frames more; single frames only, so slabs "
+		 "have one each, and blocks of more than a page lie in the "
+		 "vmalloc window; high memory stays with the buddy",
+		 (unsigned long long)kernel->list_rest);
+}
+
 static int boot_frames(struct loam_kernel *kernel,
 		       const struct loam_boot_machine *machine,
 		       const char **why)
@@ -279,6 +325,9 @@ static int boot_frames(struct loam_kernel *kernel,
 		text, sizeof(text), "buddy: %llu free frames, %s of metadata",
 		(unsigned long long)loam_frame_free_count(&kernel->frames),
 		size);
+	if (kernel->choice.list_frames) {
+		boot_list_begin(kernel, machine, text, sizeof(text));
+	}
 	boot_step(kernel, machine, LOAM_BOOT_BUDDY, text);
 	return 0;
 }
@@ -330,8 +379,17 @@ static int boot_kmalloc(struct loam_kernel *kernel,
 		return error;
 	}
 	loam_frame_set_reclaim(&kernel->frames, boot_reclaim_frames, kernel);
-	boot_step(kernel, machine, LOAM_BOOT_KMALLOC,
-		  "kmalloc: slab caches and vmalloc window ready");
+	loam_boot_heap_create(kernel);
+	char text[96] = "kmalloc: slab caches and vmalloc window ready";
+	if (kernel->choice.heap != LOAM_BOOT_SLAB) {
+		char size[16];
+		loam_snprintf(text, sizeof(text),
+			      "kmalloc: %s heap at %p, at most %s",
+			      kernel->heap.ops->name,
+			      (void *)kernel->heap.start,
+			      loam_format_size(size, kernel->heap.size_bytes));
+	}
+	boot_step(kernel, machine, LOAM_BOOT_KMALLOC, text);
 	return 0;
 }
 
@@ -359,6 +417,7 @@ int loam_boot(struct loam_kernel *kernel,
 	      const char **why)
 {
 	kernel->layout = *machine->layout;
+	kernel->choice = machine->choice;
 	int error = boot_map(kernel, machine, ranges, range_capacity, why);
 	if (error == 0) {
 		boot_scale_windows(kernel);
@@ -378,6 +437,9 @@ int loam_boot(struct loam_kernel *kernel,
 			      machine->geometry->large_levels != 0 ? "large"
 								   : "4 KiB");
 		boot_step(kernel, machine, LOAM_BOOT_PERMANENT, text);
+		if (kernel->choice.list_frames) {
+			boot_list_rest(kernel);
+		}
 		error = boot_kmalloc(kernel, machine, why);
 	}
 	if (error == 0) {

@@ -15,6 +15,16 @@ int loam_boot_tables(struct loam_kernel *kernel,
 int loam_boot_map_direct(struct loam_kernel *kernel,
 			 const struct loam_boot_machine *machine);
 
+/*
+ * heap.c: the heap behind kmalloc. Step 3 makes room for its window in the
+ * layout, step 4 sets physical memory aside, step 7 puts it behind the door.
+ * What cannot be is logged, and the slabs stay: only a lack of memory for
+ * page tables fails, in step 6.
+ */
+void loam_boot_heap_scale(struct loam_kernel *kernel, uint64_t ram_bytes);
+int loam_boot_heap_reserve(struct loam_kernel *kernel);
+void loam_boot_heap_create(struct loam_kernel *kernel);
+
 /* The protection of plain memory in the direct map. */
 loam_prot_t loam_boot_direct_prot(const struct loam_kernel *kernel);
 

@@ -34,16 +34,23 @@ static unsigned char *list_base(const struct loam_zone *zone)
 	return zone->list.config.base;
 }
 
+/* The frame at the list's base: the zone's first but where that is at NULL. */
+static loam_pfn_t list_first(const struct loam_zone *zone)
+{
+	return zone->end -
+	       (loam_pfn_t)(zone->list.config.size_bytes >> LOAM_PAGE_SHIFT);
+}
+
 static loam_pfn_t list_pfn(const struct loam_zone *zone, const void *page)
 {
 	size_t offset = (size_t)((const unsigned char *)page - list_base(zone));
-	return zone->first + (loam_pfn_t)(offset >> LOAM_PAGE_SHIFT);
+	return list_first(zone) + (loam_pfn_t)(offset >> LOAM_PAGE_SHIFT);
 }
 
 static unsigned char *list_page(const struct loam_zone *zone, loam_pfn_t pfn)
 {
 	return list_base(zone) +
-	       ((size_t)(pfn - zone->first) << LOAM_PAGE_SHIFT);
+	       ((size_t)(pfn - list_first(zone)) << LOAM_PAGE_SHIFT);
 }
 
 loam_pfn_t loam_frame_list_alloc_locked(struct loam_zone *zone, unsigned order,
@@ -121,16 +128,17 @@ static bool zone_is_fresh(const struct loam_zone *zone)
 /* Makes the zone one with an empty list; nothing of it can be had. */
 static void list_start_zone(struct loam_zone *zone)
 {
-	loam_phys_t first = loam_pfn_to_phys(zone->first);
 	if (zone->first == zone->end) {
 		return;
 	}
 	/* Linear, and so known before the far end of it is mapped. */
-	unsigned char *direct = loam_host_phys_to_virt(0);
+	uintptr_t direct = (uintptr_t)loam_host_phys_to_virt(0);
+	loam_pfn_t first = zone->first;
+	/* A direct map that begins at NULL: frame 0 is never handed out. */
+	first += direct == 0 && first == 0;
 	const struct loam_runs_config config = {
-		.base = direct + (size_t)first,
-		.size_bytes = (size_t)(zone->end - zone->first)
-			      << LOAM_PAGE_SHIFT,
+		.base = (void *)(direct + ((size_t)first << LOAM_PAGE_SHIFT)),
+		.size_bytes = (size_t)(zone->end - first) << LOAM_PAGE_SHIFT,
 		.junk_bytes = LOAM_RUNS_JUNK_MIN,
 	};
 	int error = loam_runs_init(&zone->list, &config);

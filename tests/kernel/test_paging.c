@@ -155,8 +155,12 @@ static int visit_windows(void *arg, uintptr_t virt, size_t size,
 	if (virt - KERNEL_SHADOW_BASE < KERNEL_SHADOW_SIZE) {
 		return last - KERNEL_SHADOW_BASE < KERNEL_SHADOW_SIZE ? 0 : 5;
 	}
+	const struct loam_page_window *heap = &kernel.heap_window;
+	if (heap->size != 0 && virt - heap->base < heap->size) {
+		return last - heap->base < heap->size ? 0 : 6;
+	}
 	if (virt < KERNEL_WINDOW_BASE || virt >= KERNEL_TEMP_BASE) {
-		/* No heap is open, no temporary map is held. */
+		/* No other heap is open, no temporary map is held. */
 		return 3;
 	}
 	return loam_kspace_walk(&kernel.kspace, window_is_free, &virt) ||

@@ -99,6 +99,11 @@ static inline void boot_prepare(loam_phys_t memory_size,
 		.shadow_size = LOAM_MIB(16),
 		.heap_base = boot_virt(0xD0000000u),
 		.heap_size = LOAM_MIB(256),
+		.heap_limit = LOAM_MIB(4),
+		.heap_buddy = LOAM_MIB(128),
+		.block_base = LOAM_MIB(16),
+		.block_size = LOAM_MIB(100),
+		.block_table = 0x7E00,
 	};
 	boot_set_segments();
 	boot_machine = (struct loam_boot_machine){
