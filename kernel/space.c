@@ -10,32 +10,12 @@
 #include "mmu.h"
 #include "space.h"
 
-#define SPACE_TABLE_SPAN (4u << 20) /* what an entry of the root covers */
-
-/* The kernel's half is the kernel's own tables, wherever it has one. */
-static int space_share_kernel(struct space *space)
-{
-	uintptr_t virt = KERNEL_USER_SPACE_BASE + KERNEL_USER_SPACE_SIZE;
-
-	for (; virt != 0; virt += SPACE_TABLE_SPAN) {
-		int error = loam_pt_share(&space->pt, &kernel.pt, virt,
-					  SPACE_TABLE_SPAN);
-		if (error != 0 && error != -LOAM_ENOENT) {
-			return error;
-		}
-	}
-	return 0;
-}
-
 int space_create(struct space *space)
 {
-	if (machine_is_identity()) {
-		return -LOAM_EPERM;
-	}
 	int error = loam_pt_init(&space->pt, mmu_geometry(),
 				 &loam_kspace_pt_ops, NULL, &kernel.kspace);
 	if (error == 0) {
-		error = space_share_kernel(space);
+		error = loam_boot_share_kernel(&kernel, &space->pt);
 		if (error != 0) {
 			loam_pt_fini(&space->pt);
 		}
@@ -58,9 +38,13 @@ static int space_free_run(void *arg, uintptr_t virt, size_t size,
 
 void space_destroy(struct space *space)
 {
-	loam_pt_visit(&space->pt, 0,
-		      KERNEL_USER_SPACE_BASE + KERNEL_USER_SPACE_SIZE - 1,
-		      space_free_run, NULL);
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user =
+			&kernel.layout.user[i];
+		loam_pt_visit(&space->pt, user->base,
+			      user->base + (user->size - 1), space_free_run,
+			      NULL);
+	}
 	loam_pt_fini(&space->pt);
 }
 

@@ -83,9 +83,9 @@ struct loam_boot_layout {
 	loam_phys_t block_size;
 	loam_phys_t block_table; /* one byte for each 4 KiB of it */
 	/*
-	 * In the kernel's own tables nothing of these is global. Where one lies
-	 * over the first direct_size bytes of the direct map, a process hides
-	 * memory from the kernel: it is reserved.
+	 * By ascending address. In the kernel's own tables nothing of these is
+	 * global. Where one lies over the first direct_size bytes of the direct
+	 * map, a process hides memory from the kernel: it is reserved.
 	 */
 	struct loam_boot_user_range user[LOAM_BOOT_USER_RANGES];
 };
@@ -207,6 +207,17 @@ uintptr_t loam_boot_spare_window(const struct loam_kernel *kernel,
 
 /* "slab", "bestfit", ...: as the kernel's command line has it. */
 const char *loam_boot_heap_name(enum loam_boot_heap heap);
+
+/*
+ * Gives a process's tables, empty so far, the kernel's part: all that the
+ * kernel has mapped outside the user's ranges. Tables are shared where they
+ * are the kernel's alone and stay so, and copied where a user range begins or
+ * ends within them. Same geometry and bias as the kernel's. -LOAM_ENOMEM: what
+ * has been done so far goes with loam_pt_fini(). Call it after the reclaim.
+ * Cost: O(root entries), and O(pages) of the tables that are copied.
+ */
+int loam_boot_share_kernel(const struct loam_kernel *kernel,
+			   struct loam_pt *pt);
 
 /* Every floor's check(), lowest first; the first error. */
 int loam_boot_check(struct loam_kernel *kernel);

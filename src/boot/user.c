@@ -108,3 +108,86 @@ int loam_boot_move_modules(struct loam_kernel *kernel,
 	}
 	return error;
 }
+
+/* -------- the kernel's part of a process -------- */
+
+static int share_visit(void *arg, uintptr_t virt, size_t size, loam_phys_t phys,
+		       loam_prot_t prot, size_t page_size)
+{
+	(void)page_size;
+	return loam_pt_map(arg, virt, phys, size, prot, false);
+}
+
+/*
+ * Copies what the kernel has in [first, last] and no user range covers. That
+ * does not change any more: a copy stays as good as the original.
+ */
+static int share_copy(const struct loam_kernel *kernel, struct loam_pt *pt,
+		      uintptr_t first, uintptr_t last)
+{
+	const struct loam_boot_layout *layout = &kernel->layout;
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES && first <= last; i++) {
+		const struct loam_boot_user_range *user = &layout->user[i];
+		if (user->size == 0 || user->base > last ||
+		    first > user->base + (user->size - 1)) {
+			continue;
+		}
+		if (user->base > first) {
+			int error =
+				loam_pt_visit(&kernel->pt, first,
+					      user->base - 1, share_visit, pt);
+			if (error != 0) {
+				return error;
+			}
+		}
+		if (last <= user->base + (user->size - 1)) {
+			return 0;
+		}
+		first = user->base + user->size;
+	}
+	return loam_pt_visit(&kernel->pt, first, last, share_visit, pt);
+}
+
+static bool is_users(const struct loam_boot_layout *layout, uintptr_t first,
+		     uintptr_t last)
+{
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user = &layout->user[i];
+		if (user->size != 0 && user->base <= last &&
+		    first <= user->base + (user->size - 1)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+int loam_boot_share_kernel(const struct loam_kernel *kernel, struct loam_pt *pt)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	unsigned root = geometry->levels - 1u;
+	unsigned bits = geometry->index_bits[root];
+	size_t span = (size_t)LOAM_PAGE_SIZE << geometry->span_shift[root];
+	uintptr_t virt = pt->bias;
+	for (unsigned i = 0; i < 1u << bits; i++) {
+		uintptr_t last = virt + (span - 1);
+		int error;
+		if (is_users(&kernel->layout, virt, last)) {
+			error = share_copy(kernel, pt, virt, last);
+		} else {
+			error = loam_pt_share(pt, &kernel->pt, virt, span);
+			error = error == -LOAM_ENOENT ? 0 : error;
+		}
+		if (error != 0) {
+			return error;
+		}
+		virt += span;
+		/* Addresses of 64 bits repeat their top bit. */
+		if (i + 1 == 1u << (bits - 1) &&
+		    geometry->virt_bits < 8 * sizeof(virt) &&
+		    geometry->virt_bits > 32) {
+			virt = (uintptr_t)0 - ((uintptr_t)span << (bits - 1)) +
+			       pt->bias;
+		}
+	}
+	return 0;
+}

@@ -341,6 +341,92 @@ TEST(hidden, "S3.7 X.4 frames that processes hide are reserved, in proportion")
 	}
 }
 
+/* -------- the kernel's part of a process -------- */
+
+static void expect_kernel_part(const struct loam_pt *pt)
+{
+	for (loam_phys_t at = 0; at < LOAM_GIB(1); at += LOAM_PAGE_SIZE) {
+		uintptr_t virt = (uintptr_t)direct(at);
+		struct loam_pt_mapping own;
+		struct loam_pt_mapping kernels;
+		int error = loam_pt_query(pt, virt, &own);
+		int expected = loam_pt_query(&kernel.pt, virt, &kernels);
+		if (in_user(virt)) {
+			EXPECT_EQ(error, -LOAM_ENOENT);
+			continue;
+		}
+		EXPECT_EQ(error, expected);
+		if (error == 0) {
+			EXPECT_EQ(own.phys, kernels.phys);
+			EXPECT_EQ(own.prot, kernels.prot);
+		}
+	}
+	EXPECT_EQ(loam_pt_check(pt), 0);
+}
+
+static void share_in(bool all)
+{
+	struct loam_pt pt;
+	if (all) {
+		boot_prepare_all(16);
+	} else {
+		boot_prepare(LOAM_MIB(64), &loam_pt_i386_pse);
+		boot_pc_map(LOAM_MIB(64));
+	}
+	/* Every table comes straight from the frames. */
+	boot_layout.kspace.table_reserve = 0;
+	EXPECT_EQ(boot_now(), 0);
+	loam_boot_reclaim(&kernel);
+	uint64_t before = loam_frame_free_count(&kernel.frames);
+	for (unsigned nth = 1;; nth++) {
+		loam_frame_fail_nth(&kernel.frames, nth);
+		int error =
+			loam_pt_init(&pt, boot_machine.geometry,
+				     &loam_kspace_pt_ops, NULL, &kernel.kspace);
+		if (error == 0) {
+			pt.bias = kernel.pt.bias;
+			error = loam_boot_share_kernel(&kernel, &pt);
+			if (error != 0) {
+				loam_pt_fini(&pt);
+			}
+		}
+		uint64_t counted = loam_frame_fail_nth(&kernel.frames, 0);
+		if (error == 0) {
+			EXPECT(counted < nth && nth > (all ? 3 : 1));
+			break;
+		}
+		EXPECT_EQ(error, -LOAM_ENOMEM);
+		EXPECT_EQ(loam_frame_free_count(&kernel.frames), before);
+	}
+	expect_kernel_part(&pt);
+	/* What the kernel maps from now on is there too. */
+	char *block = loam_kspace_vmalloc(&kernel.kspace, 4096, 0, 0);
+	struct loam_pt_mapping mapping;
+	EXPECT(block != NULL);
+	EXPECT_EQ(loam_pt_query(&pt, (uintptr_t)block, &mapping), 0);
+	loam_kspace_vfree(&kernel.kspace, block);
+	EXPECT_EQ(loam_pt_query(&pt, (uintptr_t)block, &mapping), -LOAM_ENOENT);
+	if (all) {
+		/* The user's pages in a table with the kernel's. */
+		uintptr_t stack = kernel.layout.user[0].base;
+		EXPECT_EQ(loam_pt_map(&pt, stack, 0x900000, 0x4000,
+				      LOAM_PROT_WRITE | LOAM_PROT_USER, false),
+			  0);
+		EXPECT_EQ(loam_pt_check(&pt), 0);
+		EXPECT_EQ(loam_pt_unmap(&pt, stack, 0x4000), 4);
+		expect_kernel_part(&pt);
+	}
+	loam_pt_fini(&pt);
+	EXPECT_EQ(loam_frame_free_count(&kernel.frames), before);
+	check();
+}
+
+TEST(share, "S3.7 S0.12 a process has the kernel's part, tables and all")
+{
+	share_in(true);
+	share_in(false);
+}
+
 static void module_fill(loam_phys_t base, size_t size, unsigned char salt)
 {
 	unsigned char *at = loam_host_phys_to_virt(base);

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces of processes, in either layout: what is whose in them. */
+
+#include <loam/bits.h>
+
+#include "arch.h"
+#include "ktest.h"
+#include "mmu.h"
+#include "process.h"
+#include "programs.h"
+
+static bool is_users(uintptr_t address)
+{
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user =
+			&kernel.layout.user[i];
+		if (address - user->base < user->size) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* -------- the kernel's part -------- */
+
+/* A sum over what the kernel has in several places. */
+static uint32_t sum_of_kernel(const uint32_t *const places[4])
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		for (unsigned word = 0; word < 1024; word++) {
+			sum = (sum << 1 | sum >> 31) ^ places[i][word];
+		}
+	}
+	return sum;
+}
+
+KTEST(space_kernel, "S3.5 S3.7 the kernel reads the same in every directory")
+{
+	static struct space spaces[2];
+	uint32_t *block = kmalloc(LOAM_PAGE_SIZE);
+	uint32_t *range = vmalloc(LOAM_PAGE_SIZE);
+	const uint32_t *const places[4] = {
+		(const uint32_t *)(uintptr_t)text_start,
+		(const uint32_t *)(uintptr_t)rodata_start, block, range
+	};
+	uint32_t roots[2];
+	uint32_t sums[2];
+
+	EXPECT(block != NULL && range != NULL);
+	for (unsigned i = 0; i < 1024; i++) {
+		block[i] = i * 0x9E3779B9u;
+		range[i] = ~block[i];
+	}
+	uint32_t root = cpu_read_cr3();
+	uint32_t sum = sum_of_kernel(places);
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT_EQ(space_create(&spaces[i]), 0);
+	}
+	uint32_t eflags = cpu_read_eflags();
+	cpu_cli();
+	for (unsigned i = 0; i < 2; i++) {
+		mmu_load_root(space_root(&spaces[i]));
+		roots[i] = cpu_read_cr3();
+		sums[i] = sum_of_kernel(places);
+		block[0] += 1; /* seen by all, and undone below */
+		sums[i] ^= block[0] ^ i;
+		block[0] -= 1;
+	}
+	mmu_load_root(root);
+	cpu_write_eflags(eflags);
+	EXPECT(roots[0] != roots[1] && roots[0] != root && roots[1] != root);
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT_EQ(sums[i], sum ^ 1u ^ i);
+		space_destroy(&spaces[i]);
+	}
+	kfree(block);
+	vfree(range);
+}
+
+static int visit_space(void *arg, uintptr_t virt, size_t size, loam_phys_t phys,
+		       loam_prot_t prot, size_t page_size)
+{
+	unsigned *runs = arg;
+	struct loam_pt_mapping mapping;
+
+	(void)page_size;
+	(*runs)++;
+	if ((prot & LOAM_PROT_USER) != 0) {
+		return 1;
+	}
+	/* A run of one protection may go on where the user's begins. */
+	if (is_users(virt) || is_users(virt + size - 1)) {
+		return 2;
+	}
+	if (loam_pt_query(&kernel.pt, virt, &mapping) != 0 ||
+	    mapping.phys != phys) {
+		return 3;
+	}
+	return 0;
+}
+
+KTEST(space_supervisor, "S3.34 a process has nothing of the kernel's to read")
+{
+	static struct space space;
+	uint64_t before = ktest_free_frames();
+	unsigned runs = 0;
+
+	EXPECT_EQ(space_create(&space), 0);
+	EXPECT_EQ(loam_pt_visit(&space.pt, 0, UINTPTR_MAX, visit_space, &runs),
+		  0);
+	EXPECT(runs > 2);
+	EXPECT_EQ(loam_pt_check(&space.pt), 0);
+	space_destroy(&space);
+	loam_kspace_vfree(&kernel.kspace, vmalloc(LOAM_PAGE_SIZE));
+	EXPECT_EQ(ktest_free_frames(), before);
+}
+
+/* -------- programs -------- */
+
+/* Runs a program with one argument, or skips the test. */
+static uint32_t run(const char *name, const char *argument)
+{
+	struct process_arguments *arguments;
+
+	if (!programs_exist()) {
+		ktest_skip("no programs were loaded");
+	}
+	arguments = kzalloc(sizeof(*arguments));
+	EXPECT(arguments != NULL);
+	process_add_argument(arguments, name);
+	process_add_argument(arguments, argument);
+	int pid = process_spawn(name, arguments, NULL, true);
+	kfree(arguments);
+	if (pid == -LOAM_ENOMEM) {
+		ktest_skip("not enough memory for the program");
+	}
+	EXPECT(pid > 0);
+	return process_join(pid);
+}
+
+KTEST(space_reach, "S3.34 S3.9 S4.30 ring 3 reads what is its own, and no more")
+{
+	static const char *const forbidden[] = {
+		"0",          "0x1000",     "0xB8000",    "0x00100000",
+		"0x003FAFFC", "0x003FF000", "0x01000000", "0x0FFFF000",
+		"0x10000000", "0xBFFFF000", "0xC0000000", "0xC0100000",
+		"0xCF000000", "0xD0000000", "0xE0000000", "0xFFFFFFFF",
+	};
+	static const char *const allowed[] = {
+		"0x003FB000", "0x003FCFFF", "0x003FD000",
+		"0x003FEFFF", "0x00400000",
+	};
+
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(forbidden); i++) {
+		EXPECT_EQ(run("peek", forbidden[i]), ABI_END_FAULT);
+	}
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(allowed); i++) {
+		EXPECT_EQ(run("peek", allowed[i]), 0);
+	}
+}
+
+KTEST(space_large,
+      "S3.37 S3.8 a program of 3 MiB hides nothing of the kernel's")
+{
+	uintptr_t end = space_program_end();
+
+	if (end - KERNEL_USER_PROGRAM_BASE < LOAM_MIB(3) + LOAM_KIB(64)) {
+		ktest_skip("on this machine programs have less room");
+	}
+	/* No stack of the kernel's is where a program could be. */
+	EXPECT(!is_users((uintptr_t)__builtin_frame_address(0)));
+	EXPECT_EQ(run("large", ""), 0);
+}
