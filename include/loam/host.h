@@ -57,9 +57,11 @@ unsigned loam_host_cpu(void);
  * Makes every other CPU that may have cached a translation of [virt, virt +
  * size) in the address space whose root table is at `root` forget it, and
  * returns when all have. size 0 means all of that address space. The calling
- * CPU has flushed its own already. No lock of Loam's is held, but interrupts
- * may be off: two CPUs can wait for each other here, so the wait must serve
- * requests that come in meanwhile. Default: nothing, there is no other CPU.
+ * CPU has flushed its own already. Of Loam's locks at most that of a
+ * process's address space is held, but interrupts may be off: two CPUs can wait
+ * for each other here, or one for the other's lock, so this wait, and that of
+ * loam_host_lock(), must serve requests that come in meanwhile. Default:
+ * nothing, there is no other CPU.
  */
 void loam_host_tlb_shootdown(loam_phys_t root, uintptr_t virt, size_t size);
 

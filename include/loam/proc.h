@@ -55,14 +55,15 @@ struct loam_procs_config {
 	struct loam_frames *frames;
 	struct loam_kspace *kspace; /* temporary maps of high frames, or NULL */
 	/*
-	 * The kernel's own tables: what lies from kernel_base to the end of the
-	 * address space is the same in every space (S0.12) and must be
-	 * populated. With kernel_base 0 every root entry that the kernel's root
-	 * has outside of the user's part is shared: an identity map.
+	 * The kernel's own tables: what lies from kernel_base to the end of
+	 * the address space is the same in every space (S0.12) and must be
+	 * populated. With kernel_base 0 it is all that the kernel maps outside
+	 * of the user's part: an identity map. Nothing of the user's part may
+	 * then be mapped with LOAM_PROT_GLOBAL.
 	 */
 	const struct loam_pt *kernel_pt;
 	uintptr_t kernel_base;
-	size_t kernel_size;
+	size_t kernel_size; /* 0 with kernel_base 0 */
 	/* Where user memory may be: [user_base, user_end). */
 	uintptr_t user_base;
 	uintptr_t user_end;
@@ -76,10 +77,9 @@ struct loam_procs_config {
 	 * Memory has run out and nothing could be reclaimed. `victim` is the
 	 * space with the most resident frames among those that are not already
 	 * ending. The host marks its process to end and has it run as soon as
-	 * may be; true: it will give memory back, so the caller's fault is to be
-	 * tried again (LOAM_FAULTED_RETRY). May be NULL. Called without locks but
-	 * with the list of spaces held in place: it must not create or destroy
-	 * one.
+	 * may be; true: it will give memory back, so the caller's fault is to
+	 * be tried again (LOAM_FAULTED_RETRY). May be NULL. Called under the
+	 * lock of the list of spaces: it must not create or destroy one.
 	 */
 	bool (*out_of_memory)(void *ctx, struct loam_proc *victim);
 	void *ctx;
@@ -88,7 +88,6 @@ struct loam_procs_config {
 struct loam_procs_stats {
 	uint32_t count; /* spaces */
 	uint64_t faults[LOAM_FAULT_KINDS];
-	uint64_t shared_tables; /* page tables that forks share now */
 	uint64_t reclaimed;     /* frames that pressure got back */
 	uint64_t out_of_memory; /* spaces chosen to end */
 };
@@ -105,6 +104,7 @@ int loam_procs_init(struct loam_procs *procs,
 /* Gives the zero page back. Every space must have been destroyed. */
 void loam_procs_fini(struct loam_procs *procs);
 
+/* A snapshot, spaces that have ended included. O(spaces). */
 void loam_procs_stats(struct loam_procs *procs, struct loam_procs_stats *out);
 
 /* Calls visit for each space, in order of creation, under the list's lock. */
@@ -209,9 +209,9 @@ int loam_proc_protect(struct loam_proc *proc, uintptr_t start, size_t size,
 #define LOAM_REMAP_MAY_MOVE 0x01u
 
 /*
- * Makes the part [start, start + old_size) of one region new_size long, where it
- * is if possible, else, with LOAM_REMAP_MAY_MOVE, elsewhere: page-table
- * entries move, no data is copied. -LOAM_EFAULT: not all of it is in one region.
+ * Makes the part [start, start + old_size) of one region new_size long, where
+ * it is if possible, else, with LOAM_REMAP_MAY_MOVE, elsewhere: page-table
+ * entries move, no data is copied. -LOAM_EFAULT: it is not all in one region.
  */
 int loam_proc_remap(struct loam_proc *proc, uintptr_t start, size_t old_size,
 		    size_t new_size, uint32_t flags, uintptr_t *out);
@@ -251,9 +251,9 @@ int loam_proc_fork(struct loam_proc *parent, struct loam_proc *child,
 #define LOAM_ACCESS_PRESENT 0x08u /* the CPU found an entry: a wrong right */
 
 enum loam_faulted {
-	LOAM_FAULTED_OK,  /* go on: the access works now */
-	LOAM_FAULTED_BAD, /* the access is not permitted: end the process */
-	LOAM_FAULTED_RETRY, /* no memory; a process is ending: let it, come back */
+	LOAM_FAULTED_OK,     /* go on: the access works now */
+	LOAM_FAULTED_BAD,    /* the access is not permitted: end the process */
+	LOAM_FAULTED_RETRY,  /* no memory; a process is ending: come back */
 	LOAM_FAULTED_MEMORY, /* no memory, and nobody will give any */
 };
 
@@ -315,6 +315,7 @@ bool loam_proc_free(struct loam_proc *proc, uintptr_t address);
 struct loam_shared *loam_shared_create(struct loam_procs *procs, size_t pages);
 void loam_shared_get(struct loam_shared *shared);
 void loam_shared_put(struct loam_shared *shared);
+size_t loam_shared_pages(const struct loam_shared *shared);
 
 /* -------- pagers -------- */
 
@@ -333,7 +334,8 @@ struct loam_pager_ops {
 			       int *error);
 	/*
 	 * The same if it is at hand, at once and without taking memory, else
-	 * LOAM_PFN_NONE: for pages around. May be NULL. The space's lock is held.
+	 * LOAM_PFN_NONE: for pages around. May be NULL. Called under the
+	 * space's lock.
 	 */
 	loam_pfn_t (*peek_page)(struct loam_pager *pager, uint64_t offset);
 	/* A region more, or one less, refers to it. */
@@ -377,8 +379,7 @@ int loam_proc_find(struct loam_proc *proc, uintptr_t address,
 struct loam_proc_stats {
 	size_t address_bytes;   /* of all regions */
 	size_t resident_frames; /* pages present, the zero page not counted */
-	size_t tables;          /* page tables of its own, the root included */
-	size_t shared_tables;   /* ... that it shares with others */
+	size_t tables;          /* page tables, the root included */
 	uint32_t regions;
 	uint32_t allocations;
 	uint64_t faults[LOAM_FAULT_KINDS];

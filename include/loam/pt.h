@@ -88,8 +88,8 @@ struct loam_tlb_stats {
 };
 
 /*
- * One address space. No lock of its own: the owner's protects all of it.
- * Open, because the owner embeds it. The owner sets bias, policy and live
+ * One address space. No lock of its own: the owner's protects all of it. Open,
+ * because the owner embeds it. The owner sets bias, policy, live and lends
  * after loam_pt_init(); the rest is the floor's.
  */
 struct loam_pt {
@@ -102,6 +102,7 @@ struct loam_pt {
 	enum loam_tlb_policy policy;
 	bool live;   /* some CPU may use it: changes are flushed */
 	bool shares; /* some bit of shared is set */
+	bool lends;  /* tables of level 0 may be shared: see pt_leaf.h */
 	struct loam_tlb_stats stats;
 	/* Root entries that lead to another space's tables. */
 	uint32_t shared[LOAM_BITMAP_WORDS(1u << LOAM_PT_MAX_INDEX_BITS)];

@@ -88,14 +88,16 @@
  *      that entries can hold; a large page's is a multiple of its size.
  *   3. A large page is at a level that has them.
  *   4. Table entries of levels that have permissions allow writing and are
- *      neither global nor no-execute; others have none.
+ *      neither global nor no-execute; others have none. Where the owner lends
+ *      tables to other spaces (pt_leaf.h), those of level 1 may forbid it.
  *   5. Above a leaf for the user every table is open to the user.
  *   6. Every table has one parent; the root has none.
  *   7. A shared root entry is present.
  *
  * Files: table.c has the descent, map.c makes mappings, change.c unmaps and
  * protects, split.c breaks large pages up, flush.c is the TLB, look.c answers
- * questions, tour.c visits all tables: fini, count, check.
+ * questions, tour.c visits all tables: fini, count, check; leaf.c is for owners
+ * that share tables of level 0.
  *
  * Sources: Intel SDM volume 3A, chapter 4, in particular 4.10.4 on which
  * changes need an invalidation; AMD64 APM volume 2, chapter 5.

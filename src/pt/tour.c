@@ -102,9 +102,10 @@ size_t loam_pt_count_tables(const struct loam_pt *pt)
 }
 
 /* What is wrong with an entry by itself, or NULL. */
-static const char *check_entry(const struct loam_pt_geometry *geometry,
-			       unsigned level, uint64_t entry, bool open)
+static const char *check_entry(const struct loam_pt *pt, unsigned level,
+			       uint64_t entry, bool open)
 {
+	const struct loam_pt_geometry *geometry = pt->geometry;
 	if (!pt_is_set(geometry, entry)) {
 		return entry != 0 ? "is not present, but not 0" : NULL;
 	}
@@ -121,7 +122,8 @@ static const char *check_entry(const struct loam_pt_geometry *geometry,
 		if ((flags & ~(allowed | geometry->dirty)) != 0) {
 			return "leads to a table and has bits of a leaf";
 		}
-		if ((flags & geometry->writable) == 0) {
+		if ((flags & geometry->writable) == 0 &&
+		    !(pt->lends && level == 1)) {
 			return "write-protects a whole table";
 		}
 	} else {
@@ -159,7 +161,7 @@ static int check_table(const struct loam_pt *pt, const struct tour *tour,
 	for (unsigned i = 0; i < pt_entries(geometry, level); i++) {
 		uint64_t entry = pt_load(geometry->entry_bytes, entries, i);
 		const char *wrong =
-			check_entry(geometry, level, entry, tour->open[level]);
+			check_entry(pt, level, entry, tour->open[level]);
 		if (root && loam_bitmap_test(pt->shared, i) && entry == 0) {
 			wrong = "is shared, but absent";
 		}

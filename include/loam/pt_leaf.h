@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables of level 0 as things: shared among spaces, changed entry by entry. */
+#ifndef LOAM_PT_LEAF_H
+#define LOAM_PT_LEAF_H
+
+#include <loam/compiler.h>
+#include <loam/pt.h>
+
+/*
+ * For owners of many address spaces, who share tables of level 0 between them
+ * (copy-on-write of page tables) and change single entries in tight loops.
+ * The owner sets pt->lends, has tables that are always within reach (the
+ * pointer of table_virt stays valid), and maps no large pages where it uses
+ * this. A table that the owner shares is forbidden writing by the entry above
+ * it, in every space; no function of pt.h that changes mappings may then be
+ * used on it. Locking and flushing are the owner's, except where stated.
+ */
+struct loam_pt_leaf {
+	void *entries;        /* the table of level 0 */
+	void *above;          /* the table of level 1 that leads to it */
+	loam_phys_t table;    /* physical, of entries */
+	unsigned above_index; /* in above */
+	unsigned index;       /* in entries, of the address asked for */
+};
+
+/* The table that covers virt; false: there is none. O(levels). */
+bool loam_pt_leaf_find(const struct loam_pt *pt, uintptr_t virt,
+		       struct loam_pt_leaf *leaf);
+
+/*
+ * The same, made if it is missing and open to the user. -LOAM_ENOMEM: nothing
+ * has changed. Flushes if the CPU may keep what was changed above.
+ */
+int loam_pt_leaf_make(struct loam_pt *pt, uintptr_t virt,
+		      struct loam_pt_leaf *leaf);
+
+/*
+ * Puts a table of the owner's where virt has none, not writable, and makes the
+ * tables above it. -LOAM_ENOMEM, -LOAM_EEXIST.
+ */
+int loam_pt_leaf_attach(struct loam_pt *pt, uintptr_t virt, loam_phys_t table);
+
+/* Takes it out, and hands it to the owner. Flush before it is used anew. */
+void loam_pt_leaf_detach(struct loam_pt *pt, const struct loam_pt_leaf *leaf);
+
+/* Puts another table in its place, writable. Flush as above. */
+void loam_pt_leaf_replace(struct loam_pt *pt, struct loam_pt_leaf *leaf,
+			  loam_phys_t table);
+
+/* Whether the entry above permits writing; and changes that. */
+bool loam_pt_leaf_writable(const struct loam_pt *pt,
+			   const struct loam_pt_leaf *leaf);
+void loam_pt_leaf_set_writable(struct loam_pt *pt,
+			       const struct loam_pt_leaf *leaf, bool writable);
+
+/* Entries of a table, and the address behind the one of virt; 0: the top. */
+unsigned loam_pt_leaf_count(const struct loam_pt *pt);
+uintptr_t loam_pt_leaf_end(const struct loam_pt *pt, uintptr_t virt);
+
+/* An entry that maps a frame. prot 0: present, but not for the user. */
+uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
+			     loam_prot_t prot);
+
+/* One entry: whole loads and stores, as the CPU sees them. */
+static LOAM_ALWAYS_INLINE uint64_t loam_pt_leaf_load(const struct loam_pt *pt,
+						     const void *entries,
+						     unsigned index)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		return ((const volatile uint32_t *)entries)[index];
+	}
+	const volatile uint32_t *half =
+		(const volatile uint32_t *)entries + 2 * (size_t)index;
+	return half[0] | (uint64_t)half[1] << 32;
+}
+
+/* Not inline: the order in which halves are stored is the pt floor's. */
+void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry);
+
+static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
+						  void *entries, unsigned index,
+						  uint64_t entry)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		((volatile uint32_t *)entries)[index] = (uint32_t)entry;
+		return;
+	}
+	loam_pt_leaf_store_wide(entries, index, entry);
+}
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables of level 0 for owners that share them and change their entries. */
+#include <loam/pt_leaf.h>
+
+#include "pt_int.h"
+
+/* The entry of level 1 for page; false: a table above is missing. */
+static bool leaf_above(const struct loam_pt *pt, uintptr_t page,
+		       struct loam_pt_leaf *leaf)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	loam_phys_t table = pt->root;
+	unsigned level = geometry->levels - 1u;
+	for (;;) {
+		void *entries = pt_table_virt(pt, table);
+		unsigned index = pt_index(geometry, level, page);
+		if (level == 1) {
+			leaf->above = entries;
+			leaf->above_index = index;
+			return true;
+		}
+		uint64_t entry = pt_load(geometry->entry_bytes, entries, index);
+		if (!pt_is_table(geometry, level, entry)) {
+			return false;
+		}
+		table = entry & geometry->phys_mask;
+		level--;
+	}
+}
+
+static uint64_t leaf_above_entry(const struct loam_pt *pt,
+				 const struct loam_pt_leaf *leaf)
+{
+	return pt_load(pt->geometry->entry_bytes, leaf->above,
+		       leaf->above_index);
+}
+
+/* Fills in what the entry above leads to; false: to no table. */
+static bool leaf_below(const struct loam_pt *pt, uintptr_t page,
+		       struct loam_pt_leaf *leaf)
+{
+	uint64_t entry = leaf_above_entry(pt, leaf);
+	if (!pt_is_table(pt->geometry, 1, entry)) {
+		return false;
+	}
+	leaf->table = entry & pt->geometry->phys_mask;
+	leaf->entries = pt_table_virt(pt, leaf->table);
+	leaf->index = pt_index(pt->geometry, 0, page);
+	return true;
+}
+
+static uintptr_t leaf_page(const struct loam_pt *pt, uintptr_t virt)
+{
+	return (virt - pt->bias) >> LOAM_PAGE_SHIFT;
+}
+
+bool loam_pt_leaf_find(const struct loam_pt *pt, uintptr_t virt,
+		       struct loam_pt_leaf *leaf)
+{
+	uintptr_t page = leaf_page(pt, virt);
+	return leaf_above(pt, page, leaf) && leaf_below(pt, page, leaf);
+}
+
+/* Tables that are missing from the root's down to the one of level `target`. */
+static size_t leaf_missing(const struct loam_pt *pt, uintptr_t page,
+			   unsigned target)
+{
+	struct pt_spot spot;
+	loam_pt_descend(pt, page, &spot);
+	return spot.level > target && spot.entry == 0 ? spot.level - target : 0;
+}
+
+/* Makes every table down to the one of level `target`. */
+static int leaf_reach(struct loam_pt *pt, uintptr_t page, unsigned target)
+{
+	struct pt_reserve reserve;
+	struct pt_spot spot;
+	int error =
+		loam_pt_reserve(pt, leaf_missing(pt, page, target), &reserve);
+	if (error != 0) {
+		return error;
+	}
+	if (loam_pt_reach(pt, page, target, pt->geometry->user, &reserve,
+			  &spot)) {
+		loam_pt_flush(pt, 0, 0);
+	}
+	return 0;
+}
+
+int loam_pt_leaf_make(struct loam_pt *pt, uintptr_t virt,
+		      struct loam_pt_leaf *leaf)
+{
+	uintptr_t page = leaf_page(pt, virt);
+	/* What is open to the user here is so all the way down to it. */
+	if (leaf_above(pt, page, leaf) && leaf_below(pt, page, leaf) &&
+	    (leaf_above_entry(pt, leaf) & pt->geometry->user) != 0) {
+		return 0;
+	}
+	int error = leaf_reach(pt, page, 0);
+	if (error == 0) {
+		bool found = leaf_above(pt, page, leaf) &&
+			     leaf_below(pt, page, leaf);
+		LOAM_VERIFY(found);
+	}
+	return error;
+}
+
+int loam_pt_leaf_attach(struct loam_pt *pt, uintptr_t virt, loam_phys_t table)
+{
+	uintptr_t page = leaf_page(pt, virt);
+	struct loam_pt_leaf leaf;
+	int error = leaf_reach(pt, page, 1);
+	if (error != 0) {
+		return error;
+	}
+	bool found = leaf_above(pt, page, &leaf);
+	LOAM_VERIFY(found);
+	if (leaf_above_entry(pt, &leaf) != 0) {
+		return -LOAM_EEXIST;
+	}
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	pt_store(geometry->entry_bytes, leaf.above, leaf.above_index,
+		 table | geometry->present | geometry->user);
+	return 0;
+}
+
+void loam_pt_leaf_detach(struct loam_pt *pt, const struct loam_pt_leaf *leaf)
+{
+	pt_store(pt->geometry->entry_bytes, leaf->above, leaf->above_index, 0);
+}
+
+void loam_pt_leaf_replace(struct loam_pt *pt, struct loam_pt_leaf *leaf,
+			  loam_phys_t table)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	pt_store(geometry->entry_bytes, leaf->above, leaf->above_index,
+		 loam_pt_table_entry(geometry, 1, table, geometry->user));
+	leaf->table = table;
+	leaf->entries = pt_table_virt(pt, table);
+}
+
+bool loam_pt_leaf_writable(const struct loam_pt *pt,
+			   const struct loam_pt_leaf *leaf)
+{
+	return (leaf_above_entry(pt, leaf) & pt->geometry->writable) != 0;
+}
+
+void loam_pt_leaf_set_writable(struct loam_pt *pt,
+			       const struct loam_pt_leaf *leaf, bool writable)
+{
+	uint64_t bit = pt->geometry->writable;
+	uint64_t entry = leaf_above_entry(pt, leaf);
+	pt_store(pt->geometry->entry_bytes, leaf->above, leaf->above_index,
+		 writable ? entry | bit : entry & ~bit);
+}
+
+unsigned loam_pt_leaf_count(const struct loam_pt *pt)
+{
+	return pt_entries(pt->geometry, 0);
+}
+
+uintptr_t loam_pt_leaf_end(const struct loam_pt *pt, uintptr_t virt)
+{
+	uintptr_t mask =
+		((uintptr_t)pt_entries(pt->geometry, 0) << LOAM_PAGE_SHIFT) - 1;
+	return ((virt - pt->bias) | mask) + 1 + pt->bias;
+}
+
+uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
+			     loam_prot_t prot)
+{
+	return phys | loam_pt_encode(pt->geometry, prot);
+}
+
+void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry)
+{
+	pt_store(8, entries, index, entry);
+}
