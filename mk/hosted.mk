@@ -5,7 +5,8 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)
 FUZZ_TESTS := $(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/fuzz_*.c)))
 COMMON_TESTS := $(sort $(wildcard tests/common/*.c))
 HOSTED_SOURCES := $(sort $(wildcard hosted/*.c))
-TOOL_SOURCES := $(sort $(wildcard tools/loam/*.c))
+TOOL_SOURCES := $(sort $(wildcard tools/loam/*.c)) build/page/lab_page.c
+PAGE_SOURCES := $(wildcard tools/page/*) $(wildcard third_party/uplot/*)
 
 # Files of 64 bits on 32-bit hosts too: simulated memory may be large.
 HOSTED_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -Ihosted \
@@ -87,6 +88,12 @@ tools: build/loam build/gcc64/loam build/gcc64/loam-record.so
 build/loam: build/release/loam build/loam-record.so
 	$(call say,COPY,$@)
 	$(Q)cp $< $@
+
+# The page of `loam lab --html`, plotting library and all, is in the tool.
+build/page/lab_page.c: scripts/mkpage $(PAGE_SOURCES) $(MAKEFILES_READ)
+	$(call say,PAGE,$@)
+	@mkdir -p $(@D)
+	$(Q)scripts/mkpage tools/page/page.html >$@
 
 # What `loam record` puts into other programs; it looks for it beside itself.
 RECORD_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -O2 -g \

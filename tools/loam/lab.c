@@ -17,7 +17,7 @@
 #include "platform.h"
 
 #define SAMPLES_DEFAULT 100u
-#define RECORDS_DEFAULT 300000u
+#define RECORDS_DEFAULT 1500000u
 
 /* The command line. */
 struct options {
@@ -330,7 +330,7 @@ static const char usage[] =
 	"  --json FILE       everything, with the heaps' history; - for here\n"
 	"  --html FILE       a page that shows it\n"
 	"  --samples N       points of the history (100)\n"
-	"  --blocks N        blocks it may show, all heaps together (300000)\n"
+	"  --blocks N        blocks it may show, all heaps together (1500000)\n"
 	"  --list            names the heaps and the workloads\n";
 
 static void print_list(void)
@@ -396,56 +396,43 @@ static bool write_trace(const char *name, const struct lab_work *work)
 
 /* -------- samples -------- */
 
-/* So many operations, spread evenly, the last one among them. */
-static void place_samples(struct lab_subject *subject, size_t count)
-{
-	struct lab_history *history = &subject->history;
-	size_t ops = subject->work->count;
-	count = count < ops ? count : ops;
-	free(history->samples);
-	history->samples = lab_grow(NULL, count != 0 ? count : 1,
-				    sizeof(struct lab_sample));
-	memset(history->samples, 0, count * sizeof(struct lab_sample));
-	history->sample_count = count;
-	for (size_t i = 0; i < count; i++) {
-		double place = (double)(i + 1) * (double)ops / (double)count;
-		history->samples[i].op = (size_t)place - 1;
-	}
-}
-
-/* How many blocks are live at one of so many samples, or at several. */
-static size_t count_records(const struct lab_work *work, size_t samples)
-{
-	size_t *born = lab_grow(NULL, work->slots, sizeof(born[0]));
-	size_t records = 0;
-	size_t at = 0; /* samples before this operation */
-	for (size_t i = 0; i < work->count; i++) {
-		struct lab_op op = work->ops[i];
-		size_t *place = &born[lab_slot(op)];
-		if (lab_kind(op) != LAB_ALLOC) {
-			records += *place != at;
-		}
-		*place = at;
-		double next = (double)(at + 1) * (double)work->count /
-			      (double)samples;
-		at += i == (size_t)next - 1;
-	}
-	free(born);
-	return records + work->live_blocks;
-}
-
 /* As many samples as the blocks that they show have room for. */
-static size_t affordable_samples(const struct lab_report *report,
-				 const struct options *options)
+static size_t make_births(struct lab_births *births,
+			  const struct lab_work *work, size_t samples,
+			  size_t most)
 {
-	size_t samples = options->samples;
-	const struct lab_work *work = report->subjects[0].work;
 	samples = samples < work->count ? samples : work->count;
-	while (samples > 1 && count_records(work, samples) * report->count >
-				      options->records) {
-		samples = samples * 4 / 5;
+	lab_births_make(births, work, samples);
+	while (samples > 1 && births->count > most) {
+		samples = samples * 3 / 4;
+		lab_births_free(births);
+		lab_births_make(births, work, samples);
 	}
 	return samples;
+}
+
+/* The histories of all: of one workload, or of each its own. */
+static void prepare_histories(struct lab_report *report,
+			      const struct options *options)
+{
+	const struct lab_work *work = report->subjects[0].work;
+	size_t most = options->records / report->count;
+	size_t samples = 0;
+	if (!report->adaptive) {
+		samples = make_births(&report->births, work, options->samples,
+				      most);
+	}
+	for (size_t i = 0; i < report->count; i++) {
+		struct lab_subject *subject = &report->subjects[i];
+		struct lab_history *history = &subject->history;
+		const struct lab_births *births = &report->births;
+		if (report->adaptive && subject->why_not == NULL) {
+			samples = make_births(&history->own, subject->work,
+					      options->samples, most);
+			births = &history->own;
+		}
+		lab_history_make(history, subject->work, samples, births);
+	}
 }
 
 /* -------- the run -------- */
@@ -473,12 +460,12 @@ static void run(struct lab_report *report, const struct options *options,
 			lab_robson(subject, &report->plan);
 		}
 	}
-	size_t samples = records ? affordable_samples(report, options) : 0;
+	if (records) {
+		prepare_histories(report, options);
+	}
 	for (size_t i = 0; i < report->count; i++) {
-		struct lab_subject *subject = &report->subjects[i];
-		if (subject->why_not == NULL) {
-			place_samples(subject, samples);
-			lab_measure_memory(subject, records, progress);
+		if (report->subjects[i].why_not == NULL) {
+			lab_measure_memory(&report->subjects[i], progress);
 		}
 	}
 	lab_measure_time(report->subjects, report->count, report->rounds,
@@ -528,10 +515,9 @@ static void fini(struct lab_report *report)
 	for (size_t i = 0; i < report->count; i++) {
 		struct lab_subject *subject = &report->subjects[i];
 		lab_work_fini(&subject->own);
-		free(subject->history.samples);
-		free(subject->history.runs);
-		free(subject->history.records);
+		lab_history_free(&subject->history);
 	}
+	lab_births_free(&report->births);
 }
 
 static int run_lab(const struct options *options)

@@ -22,6 +22,7 @@ struct lab_report {
 	size_t bad_lines;
 	struct lab_subject *subjects;
 	size_t count;
+	struct lab_births births; /* of the one workload */
 };
 
 /* The table, and what its columns mean. */

@@ -256,6 +256,8 @@ const struct lab_design lab_designs[] = {
 	  LOAM_HEAP_NEXT_FIT },
 	{ "list:best", "the same, best fit", &classic_kind, &loam_heap_list,
 	  LOAM_HEAP_BEST_FIT },
+	{ "buddy", "whole pages at fresh addresses behind a header",
+	  &classic_kind, &loam_heap_buddy, 0 },
 	{ "pages", "a list threaded through the free pages; one page a block",
 	  &classic_kind, &loam_heap_pages, 0 },
 	{ "tlsf", "two-level segregated fit; the others are measured by it",

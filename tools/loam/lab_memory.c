@@ -12,8 +12,7 @@ struct place {
 	unsigned char *block; /* NULL: nothing */
 	uint64_t stamp;
 	size_t usable;
-	size_t born;
-	size_t record; /* or SIZE_MAX */
+	size_t birth; /* in the history, or SIZE_MAX */
 	uint32_t asked;
 };
 
@@ -23,7 +22,7 @@ struct pass {
 	struct place *places;
 	struct lab_sample now;
 	size_t next_sample;
-	bool keep_records;
+	size_t next_birth;
 };
 
 /* How much of each end of a block is stamped. */
@@ -59,6 +58,22 @@ static void account(struct pass *pass, const struct place *place, bool born)
 	pass->now.blocks += (size_t)sign;
 }
 
+/* The birth that this operation is, or SIZE_MAX: none that is shown. */
+static size_t birth_of(struct pass *pass, size_t op)
+{
+	const struct lab_births *births = pass->subject->history.births;
+	if (births == NULL) {
+		return SIZE_MAX;
+	}
+	while (pass->next_birth < births->count &&
+	       births->born[pass->next_birth] < op) {
+		pass->next_birth++;
+	}
+	bool shown = pass->next_birth < births->count &&
+		     births->born[pass->next_birth] == op;
+	return shown ? pass->next_birth : SIZE_MAX;
+}
+
 /* A block is there, at an address that alloc or resize returned. */
 static void settle(struct pass *pass, struct place *place, void *block,
 		   uint32_t asked, size_t op)
@@ -67,22 +82,36 @@ static void settle(struct pass *pass, struct place *place, void *block,
 	place->block = block;
 	place->asked = asked;
 	place->usable = pass->kind->usable(&pass->subject->heap, block);
-	place->born = op;
-	place->record = SIZE_MAX;
+	place->birth = birth_of(pass, op);
 	memory->corrupted += place->usable < asked;
 	memory->corrupted += (uintptr_t)block % LOAM_HEAP_ALIGN != 0;
 	stamp(place, op + 1);
 	account(pass, place, true);
+	if (place->birth != SIZE_MAX) {
+		struct lab_subject *subject = pass->subject;
+		subject->history.addresses[place->birth] =
+			(uintptr_t)block - (uintptr_t)subject->heap.window;
+		subject->history.usable[place->birth] = place->usable;
+	}
 }
 
-/* The block is no longer there. */
+/* The block is no longer there; it lives longer than it should if it is late. */
 static void unsettle(struct pass *pass, struct place *place, size_t op)
 {
+	struct lab_history *history = &pass->subject->history;
 	account(pass, place, false);
-	if (place->record != SIZE_MAX) {
-		pass->subject->history.records[place->record].died = op;
-	}
 	place->block = NULL;
+	if (place->birth == SIZE_MAX ||
+	    history->births->died[place->birth] == op) {
+		return;
+	}
+	if (history->late_count == history->late_room) {
+		history->late_room = history->late_room * 2 + 64;
+		history->late = lab_grow(history->late, history->late_room,
+					 sizeof(history->late[0]));
+	}
+	history->late[history->late_count++] =
+		(struct lab_late){ place->birth, op };
 }
 
 static void do_alloc(struct pass *pass, struct place *place, struct lab_op op,
@@ -143,29 +172,6 @@ static void add_run(void *context, size_t start, size_t size_bytes)
 		(struct lab_pages){ start, size_bytes };
 }
 
-static void record(struct pass *pass, struct place *place)
-{
-	struct lab_history *history = &pass->subject->history;
-	if (place->block == NULL || place->record != SIZE_MAX) {
-		return;
-	}
-	if (history->record_count == history->record_room) {
-		history->record_room = history->record_room * 2 + 1024;
-		history->records =
-			lab_grow(history->records, history->record_room,
-				 sizeof(history->records[0]));
-	}
-	place->record = history->record_count++;
-	history->records[place->record] = (struct lab_record){
-		.address = (uintptr_t)place->block -
-			   (uintptr_t)pass->subject->heap.window,
-		.usable = place->usable,
-		.asked = place->asked,
-		.born = place->born,
-		.died = SIZE_MAX,
-	};
-}
-
 /* Fills a sample with what there is now. */
 static void take(struct pass *pass, struct lab_sample *sample, size_t op)
 {
@@ -186,14 +192,11 @@ static void take_samples(struct pass *pass, size_t op)
 			&history->samples[pass->next_sample++];
 		take(pass, sample, op);
 		sample->first_run = history->run_count;
-		if (!pass->keep_records) {
-			continue;
+		if (history->births != NULL) {
+			pass->kind->runs(&pass->subject->heap, add_run,
+					 history);
 		}
-		pass->kind->runs(&pass->subject->heap, add_run, history);
 		sample->run_count = history->run_count - sample->first_run;
-		for (uint32_t i = 0; i < pass->subject->work->slots; i++) {
-			record(pass, &pass->places[i]);
-		}
 	}
 }
 
@@ -254,21 +257,19 @@ static void clean_up(struct pass *pass)
 		struct place *place = &pass->places[i];
 		if (place->block != NULL) {
 			pass->subject->memory.corrupted += !is_stamped(place);
-			pass->kind->free(pass->subject->heap.state,
-					 place->block);
-			place->block = NULL;
+			unsigned char *block = place->block;
+			unsettle(pass, place, SIZE_MAX);
+			pass->kind->free(pass->subject->heap.state, block);
 		}
 	}
 }
 
-void lab_measure_memory(struct lab_subject *subject, bool keep_records,
-			lab_progress_fn progress)
+void lab_measure_memory(struct lab_subject *subject, lab_progress_fn progress)
 {
 	const struct lab_work *work = subject->work;
 	struct pass pass = {
 		.subject = subject,
 		.kind = subject->heap.design->kind,
-		.keep_records = keep_records,
 		.places = lab_grow(NULL, work->slots, sizeof(struct place)),
 	};
 	for (uint32_t i = 0; i < work->slots; i++) {
@@ -278,6 +279,9 @@ void lab_measure_memory(struct lab_subject *subject, bool keep_records,
 		.sound = true,
 		.header = UINT32_MAX,
 	};
+	if (pass.kind->reset != NULL) {
+		pass.kind->reset(&subject->heap);
+	}
 	if (!pass.kind->open(&subject->heap)) {
 		subject->why_not = "it does not start over this window";
 		free(pass.places);

@@ -189,23 +189,64 @@ static void json_samples(FILE *to, const struct lab_history *history)
 	}
 }
 
-/* Records as rows of numbers; -1 is a block that lives to the end. */
-static void json_records(FILE *to, const struct lab_history *history)
+/* Columns of numbers. A life is in operations; -1 is one without end. */
+static void json_births(FILE *to, const struct lab_births *births)
 {
-	for (size_t i = 0; i < history->record_count; i++) {
-		const struct lab_record *record = &history->records[i];
-		fprintf(to, "%s[%" PRIu64 ",%" PRIu64 ",%" PRIu32 ",%zu,",
-			i == 0       ? "\n"
-			: i % 8 == 0 ? ",\n"
-				     : ",",
-			record->address, record->usable, record->asked,
-			record->born);
-		if (record->died == SIZE_MAX) {
-			fputs("-1]", to);
+	size_t last = 0;
+	fputs("{\"born_after\": [", to);
+	for (size_t i = 0; i < births->count; i++) {
+		fprintf(to, "%s%zu", i == 0 ? "" : ",", births->born[i] - last);
+		last = births->born[i];
+	}
+	fputs("],\n    \"life\": [", to);
+	for (size_t i = 0; i < births->count; i++) {
+		fputs(i == 0 ? "" : ",", to);
+		if (births->died[i] == SIZE_MAX) {
+			fputs("-1", to);
 		} else {
-			fprintf(to, "%zu]", record->died);
+			fprintf(to, "%zu", births->died[i] - births->born[i]);
 		}
 	}
+	fputs("],\n    \"asked\": [", to);
+	for (size_t i = 0; i < births->count; i++) {
+		fprintf(to, "%s%" PRIu32, i == 0 ? "" : ",", births->asked[i]);
+	}
+	fputs("]}", to);
+}
+
+/* Where each birth is: in units of 16 bytes, -1 where memory had run out. */
+static void json_blocks(FILE *to, const struct lab_history *history)
+{
+	const struct lab_births *births = history->births;
+	size_t count = births != NULL ? births->count : 0;
+	fputs("{\"unit\": [", to);
+	for (size_t i = 0; i < count; i++) {
+		fputs(i == 0 ? "" : ",", to);
+		if (history->addresses[i] == LAB_NOWHERE) {
+			fputs("-1", to);
+		} else {
+			fprintf(to, "%" PRIu64, history->addresses[i] / 16);
+		}
+	}
+	fputs("],\n       \"waste\": [", to);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t usable = history->usable[i];
+		uint64_t waste = usable > births->asked[i]
+					 ? usable - births->asked[i]
+					 : 0;
+		fprintf(to, "%s%" PRIu64, i == 0 ? "" : ",", waste);
+	}
+	fputs("],\n       \"late\": [", to);
+	for (size_t i = 0; i < history->late_count; i++) {
+		const struct lab_late *late = &history->late[i];
+		fprintf(to, "%s[%zu,", i == 0 ? "" : ",", late->birth);
+		if (late->died == SIZE_MAX) {
+			fputs("-1]", to);
+		} else {
+			fprintf(to, "%zu]", late->died);
+		}
+	}
+	fputs("]}", to);
 }
 
 static void json_subject(FILE *to, const struct lab_subject *subject)
@@ -228,9 +269,13 @@ static void json_subject(FILE *to, const struct lab_subject *subject)
 	json_memory(to, subject);
 	fputs(",\n     \"samples\": [", to);
 	json_samples(to, &subject->history);
-	fputs("],\n     \"blocks\": [", to);
-	json_records(to, &subject->history);
-	fputs("]}", to);
+	fputs("],\n     \"blocks\": ", to);
+	json_blocks(to, &subject->history);
+	if (subject->history.births == &subject->history.own) {
+		fputs(",\n     \"births\": ", to);
+		json_births(to, &subject->history.own);
+	}
+	fputc('}', to);
 }
 
 static void json_settings(FILE *to, const struct lab_report *report)
@@ -258,9 +303,9 @@ void lab_print_json(FILE *to, const struct lab_report *report)
 {
 	fputs("{\n", to);
 	json_settings(to, report);
-	fputs("  \"block_columns\": [\"address\", \"usable\", \"asked\", "
-	      "\"born\", \"died\"],\n  \"heaps\": [",
-	      to);
+	fputs("  \"births\": ", to);
+	json_births(to, &report->births);
+	fputs(",\n  \"heaps\": [", to);
 	for (size_t i = 0; i < report->count; i++) {
 		fputs(i == 0 ? "\n    " : ",\n    ", to);
 		json_subject(to, &report->subjects[i]);

@@ -23,24 +23,40 @@ struct lab_pages {
 	uint64_t size_bytes;
 };
 
-/* A block that was live at some sample, from one address on. */
-struct lab_record {
-	uint64_t address; /* in the window */
-	uint64_t usable;
-	uint32_t asked;
-	size_t born; /* the operations that made it, and took it away; */
-	size_t died; /* SIZE_MAX: it is live at the end */
+/*
+ * Blocks that are live at some sample, by birth: an allocation, or a resize,
+ * which is the end of one block and the birth of another. The same for every
+ * heap that has the workload.
+ */
+struct lab_births {
+	size_t count;
+	size_t *born; /* the operation, rising */
+	size_t *died; /* likewise, of its end; SIZE_MAX: there is none */
+	uint32_t *asked;
 };
 
+#define LAB_NOWHERE UINT64_MAX
+
+/* A block that outlives its end, since the resize that was it failed. */
+struct lab_late {
+	size_t birth;
+	size_t died;
+};
+
+/* What a heap had and where, at the samples. */
 struct lab_history {
 	struct lab_sample *samples;
 	size_t sample_count;
 	struct lab_pages *runs;
 	size_t run_count;
 	size_t run_room;
-	struct lab_record *records; /* by address of birth; or none */
-	size_t record_count;
-	size_t record_room;
+	const struct lab_births *births; /* or NULL: only samples are kept */
+	struct lab_births own;           /* if the workload is the heap's own */
+	uint64_t *addresses; /* of each birth, in the window; LAB_NOWHERE */
+	uint64_t *usable;    /* bytes of it */
+	struct lab_late *late;
+	size_t late_count;
+	size_t late_room;
 };
 
 /* Memory, at the last operation where the asked-for bytes peak. */
@@ -79,12 +95,23 @@ typedef void (*lab_progress_fn)(const char *what, const char *heap,
 				double part);
 
 /*
- * The pass that looks at memory: every block is stamped and looked at again,
- * and samples are taken after the operations that history->samples names.
- * With keep_records every block that is live at one of them is recorded.
+ * So many samples of a workload, evenly spread, the last operation among them,
+ * and the blocks that are live at one of them.
  */
-void lab_measure_memory(struct lab_subject *subject, bool keep_records,
-			lab_progress_fn progress);
+void lab_births_make(struct lab_births *births, const struct lab_work *work,
+		     size_t samples);
+void lab_births_free(struct lab_births *births);
+
+/* Makes room for them in the history. births may be NULL. */
+void lab_history_make(struct lab_history *history, const struct lab_work *work,
+		      size_t samples, const struct lab_births *births);
+void lab_history_free(struct lab_history *history);
+
+/*
+ * The pass that looks at memory: every block is stamped and looked at again,
+ * and the history is filled in.
+ */
+void lab_measure_memory(struct lab_subject *subject, lab_progress_fn progress);
 
 /* The passes that look at time. One of the subjects should be TLSF's. */
 void lab_measure_time(struct lab_subject *subjects, size_t count,

@@ -25,6 +25,7 @@
 #define ROUND_NS UINT64_C(20000000)
 #define SLICE_OPS 65536u
 #define ROUNDS_MAX 101u
+#define LEAST_PASSES 3u /* of single operations */
 
 struct total {
 	uint64_t ns;
@@ -167,6 +168,7 @@ static void measure_worst(struct lab_subject *subject, void **blocks,
 	const struct lab_work *work = subject->work;
 	uint32_t *least = lab_grow(NULL, work->count, sizeof(least[0]));
 	memset(least, 0xff, work->count * sizeof(least[0]));
+	rounds = rounds < LEAST_PASSES ? LEAST_PASSES : rounds;
 	for (unsigned i = 0; i < rounds; i++) {
 		progress("each operation", subject->heap.design->name,
 			 (double)i / rounds);
