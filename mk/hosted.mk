@@ -6,6 +6,8 @@ FUZZ_TESTS := $(patsubst fuzz/%.c,%,$(sort $(wildcard fuzz/fuzz_*.c)))
 COMMON_TESTS := $(sort $(wildcard tests/common/*.c))
 HOSTED_SOURCES := $(sort $(wildcard hosted/*.c))
 TOOL_SOURCES := $(sort $(wildcard tools/loam/*.c)) build/page/lab_page.c
+# What a unit test of the laboratory needs of it.
+LAB_PARTS := $(patsubst %,tools/loam/lab_%.c,generate history trace work)
 PAGE_SOURCES := $(wildcard tools/page/*) $(wildcard third_party/uplot/*)
 
 # Files of 64 bits on 32-bit hosts too: simulated memory may be large.
@@ -58,6 +60,8 @@ $$(UNIT_TESTS:%=build/$(1)/%): build/$(1)/%: build/$(1)/tests/unit/%.o \
 		$$(call common_objects,$(1))
 	$$(call link,$$(VARIANT_$(1)))
 
+build/$(1)/test_lab: $$(call objects,$(1),$$(LAB_PARTS))
+
 build/$(1)/loam: $$(call objects,$(1),$$(TOOL_SOURCES)) \
 		$$(call common_objects,$(1))
 	$$(call link,$$(VARIANT_$(1)))
@@ -83,7 +87,7 @@ unit-threads: $(patsubst %,build/tsan/%,$(filter %_threads,$(UNIT_TESTS)))
 
 # build/loam is the one for use; the other has the sanitizers, for its tests.
 .PHONY: tools
-tools: build/loam build/gcc64/loam build/gcc64/loam-record.so
+tools: build/loam build/gcc64/loam build/gcc64/loam-record.so build/record-probe
 
 build/loam: build/release/loam build/loam-record.so
 	$(call say,COPY,$@)
@@ -107,7 +111,14 @@ build/loam-record.so build/gcc64/loam-record.so: build/record/preload.o
 	@mkdir -p $(@D)
 	$(Q)$(GCC) -shared -pthread $^ -ldl -o $@
 
--include build/record/preload.d
+# A program with known allocations, for the recorder's test.
+build/record-probe: tests/tools/record_probe.c $(MAKEFILES_READ)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GCC) $(BASE_CFLAGS) -D_GNU_SOURCE= -O1 -g -fno-builtin -pthread -MMD -MP \
+		$< -o $@
+
+-include build/record/preload.d build/record-probe.d
 
 # ------------------------------------------------ fuzzers
 

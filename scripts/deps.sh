@@ -69,6 +69,14 @@ need_check() {
 	need clang-format-14 "clang-format 14" format_is_14
 }
 
+# What the tests of the tool need: packed traces, and a browser for its page.
+need_tools() {
+	need xz-utils xz have xz
+	need python3 python3 have python3
+	need chromium chromium have chromium
+	need chromium-driver chromedriver have chromedriver
+}
+
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 packages=
@@ -81,6 +89,7 @@ for target; do
 		need_run
 		need_grub
 		need_check
+		need_tools
 		;;
 	check) need_check ;;
 	fuzz) need_sanitizers ;;

@@ -17,6 +17,8 @@
 #include "platform.h"
 
 #define SAMPLES_DEFAULT 100u
+/* Half of the addresses, with several windows, is all that 32 bits have. */
+#define WINDOW_MAX (SIZE_MAX > UINT32_MAX ? LOAM_GIB(4) : LOAM_MIB(128))
 #define RECORDS_DEFAULT 1500000u
 
 /* The command line. */
@@ -128,10 +130,13 @@ static bool set_window(const char *value, size_t *out)
 {
 	uint64_t bytes;
 	const char *end;
-	if (!read_number(value, LOAM_GIB(4), true, &end, &bytes) ||
+	if (!read_number(value, WINDOW_MAX, true, &end, &bytes) ||
 	    *end != '\0' || bytes < LOAM_MIB(1)) {
-		return bad_value("--window", value,
-				 "a size from 1M to 4G, like 64M");
+		char wants[64];
+		snprintf(wants, sizeof(wants),
+			 "a size from 1M to %uM, like 64M",
+			 (unsigned)(WINDOW_MAX >> 20));
+		return bad_value("--window", value, wants);
 	}
 	*out = (size_t)loam_round_up(bytes, LOAM_MIB(4));
 	return true;
@@ -378,7 +383,7 @@ static size_t guess_window(uint64_t live_bytes, size_t live_blocks)
 	uint64_t bytes = live_bytes * 4 + (uint64_t)live_blocks * 12288;
 	bytes = loam_round_up(bytes, LOAM_MIB(4));
 	bytes = bytes < LOAM_MIB(64) ? LOAM_MIB(64) : bytes;
-	return (size_t)(bytes < LOAM_GIB(4) ? bytes : LOAM_GIB(4));
+	return (size_t)(bytes < WINDOW_MAX ? bytes : WINDOW_MAX);
 }
 
 static bool write_trace(const char *name, const struct lab_work *work)

@@ -55,7 +55,7 @@ static uint32_t exp2_fixed(uint32_t log)
 	return (uint32_t)(value >> (31 - (log >> 16)));
 }
 
-/* The largest log whose power is at most value, which is not 0. */
+/* The largest log whose power, rounded down, is at most value, not 0. */
 static uint32_t log2_fixed(uint32_t value)
 {
 	uint32_t log = 0;
@@ -78,7 +78,8 @@ static uint32_t size_log_uniform(struct draw *draw)
 	size_t span = (size_t)draw->log_max - draw->log_min + 1;
 	uint32_t log = draw->log_min + (uint32_t)draw_below(draw, span);
 	uint32_t size = exp2_fixed(log);
-	return size < draw->min ? draw->min : size;
+	size = size < draw->min ? draw->min : size;
+	return size > draw->max ? draw->max : size;
 }
 
 /* Nine of ten are within twice the smallest, one within half of the largest. */
@@ -105,10 +106,13 @@ static struct draw make_draw(const struct lab_plan *plan,
 		.state = plan->seed * UINT64_C(0x9e3779b97f4a7c15) + 1,
 		.min = plan->min,
 		.max = plan->max,
-		.log_min = log2_fixed(plan->min),
+		.log_min = plan->min > 1 ? log2_fixed(plan->min - 1) + 1 : 0,
 		.log_max = log2_fixed(plan->max),
 		.size = size,
 	};
+	/* Large sizes have gaps between them: there may be none in the range. */
+	draw.log_max =
+		draw.log_max < draw.log_min ? draw.log_min : draw.log_max;
 	draw.state = draw.state != 0 ? draw.state : 1;
 	for (unsigned i = 0; i < 8; i++) {
 		(void)hosted_random(&draw.state);
