@@ -231,11 +231,14 @@ static void range_free_part(struct loam_zone *zone, loam_pfn_t first,
 {
 	loam_lock(&zone->lock);
 	for (loam_pfn_t pfn = first; pfn < end; pfn++) {
-		loam_tag_store(&zone->buddy.tags[pfn - zone->first], 0);
+		if (zone->listed) {
+			loam_frame_list_free_locked(zone, pfn);
+		} else {
+			loam_tag_store(&zone->buddy.tags[pfn - zone->first], 0);
+		}
 	}
-	loam_buddy_add(&zone->buddy, first, end - first);
-	if (zone->listed) {
-		loam_frame_list_sweep_locked(zone, first, end);
+	if (!zone->listed) {
+		loam_buddy_add(&zone->buddy, first, end - first);
 	}
 	loam_unlock(&zone->lock);
 }
