@@ -56,6 +56,10 @@ help:
 ##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO)
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
+##     HEAP=slab           what is behind kmalloc: slab, bestfit, block, list,
+##                         list:next, list:best, tlsf, buddy or pages
+##     PAGES=buddy         who hands out page frames; or xv6: a list through them
+##     TLB=auto            how translations are flushed; or invlpg, cr3
 ##     CMD="test; zones"   run these commands, then power off; the exit status
 ##                         says whether all went well
 ##     DEBUG=1             assertions on, optimised for stepping through

@@ -12,11 +12,15 @@ void report_memory_map(void);   /* normalised */
 void report_owners(void);       /* of every physical range */
 void report_zones(void);
 void report_slabs(void);
+void report_heap(void);   /* what is behind kmalloc, with a picture of it */
 void report_ranges(void); /* of the kernel's address space */
 void report_cost(void);   /* of bring-up, in memory and instructions */
 
 /* Where an identity-mapped kernel has other things than what lies there. */
 void report_identity(void);
+
+/* The heap's blocks, argument of them or 40. 0, or -LOAM_EINVAL. */
+int report_heap_walk(const char *argument);
 
 /* The page tables' walk for an address, entry by entry. */
 void report_walk(uintptr_t virt);

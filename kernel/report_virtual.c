@@ -310,6 +310,7 @@ static void describe_frame(char to[96], loam_phys_t phys)
 	}
 	loam_snprintf(to, 96, "free%s",
 		      info.untouched                  ? ", never used"
+		      : kernel.choice.list_frames     ? ", on the list"
 		      : info.state == LOAM_TAG_CACHED ? ", in a CPU's stack"
 						      : "");
 }
@@ -343,6 +344,12 @@ const char *report_describe(char to[96], uintptr_t virt)
 		}
 	}
 	if (loam_slab_describe(&kernel.slabs, (const void *)virt, to, 96)) {
+		return to;
+	}
+	if (kernel.choice.heap != LOAM_BOOT_SLAB &&
+	    virt - (uintptr_t)kernel.heap.start < kernel.heap.size_bytes) {
+		loam_kmalloc_describe(&kernel.kmalloc, (const void *)virt, to,
+				      96);
 		return to;
 	}
 	if (virt - layout->heap_base < layout->heap_size) {

@@ -52,6 +52,42 @@ static int shell_slabs(const char *argument)
 	return 0;
 }
 
+/* The word that text begins with, and what follows it. */
+static bool shell_word(const char *text, const char *word, const char **rest)
+{
+	size_t length = loam_strlen(word);
+
+	if (loam_strlen(text) < length || memcmp(text, word, length) != 0 ||
+	    (text[length] != ' ' && text[length] != '\0')) {
+		return false;
+	}
+	for (text += length; *text == ' '; text++) {
+	}
+	*rest = text;
+	return true;
+}
+
+static int shell_heap(const char *argument)
+{
+	const char *rest;
+
+	if (argument[0] == '\0') {
+		report_heap();
+		return 0;
+	}
+	if (shell_word(argument, "walk", &rest)) {
+		return report_heap_walk(rest);
+	}
+	if (loam_streq(argument, "check")) {
+		int error = loam_kmalloc_check(&kernel.kmalloc);
+		kprintf("heap check: %s\n",
+			error == 0 ? "every invariant holds" : "FAILED");
+		return error;
+	}
+	kprintf("heap, heap walk [ROWS] or heap check\n");
+	return -LOAM_EINVAL;
+}
+
 static int shell_ranges(const char *argument)
 {
 	(void)argument;
@@ -195,6 +231,7 @@ static const struct shell_command shell_commands[] = {
 	{ "zones", "", "page frames: zones, free blocks by order",
 	  shell_zones },
 	{ "slabs", "", "slab caches that hold memory", shell_slabs },
+	{ "heap", "[WHAT]", "what is behind kmalloc; walk, check", shell_heap },
 	{ "ranges", "", "the kernel's address map", shell_ranges },
 	{ "pt", "[ADDR]", "the walk for an address; all mappings without one",
 	  shell_pt },
