@@ -31,6 +31,19 @@ static inline size_t ksize(const void *block)
 	return loam_ksize(&kernel.kmalloc, block);
 }
 
+/*
+ * Seed 002's name for memblock: for what bring-up needs for good and nobody
+ * frees. NULL, reported, once the frames are handed out. Not cleared.
+ */
+static inline void *kalloc_temp(size_t size_bytes)
+{
+	loam_phys_t phys = loam_memblock_alloc(
+		&kernel.memblock, size_bytes, sizeof(uint64_t), 0,
+		kernel.layout.direct_size, LOAM_BOTTOM_UP,
+		LOAM_RESERVED_MEMBLOCK);
+	return phys == LOAM_PHYS_NONE ? NULL : loam_host_phys_to_virt(phys);
+}
+
 static inline void *vmalloc(size_t size_bytes)
 {
 	return loam_kspace_vmalloc(&kernel.kspace, size_bytes, 0, LOAM_HIGH);

@@ -149,22 +149,49 @@ static bool ktest_report(const struct ktest *test, unsigned number)
 	return passed;
 }
 
+static unsigned ktest_family_n; /* the test of the family that runs */
+
+static void ktest_family_run(void)
+{
+	ktest_heaps.run(ktest_family_n);
+}
+
+/* The tests of the family, numbered from `number` + 1 on. Those that failed. */
+static unsigned ktest_run_family(unsigned count, unsigned number)
+{
+	unsigned failed = 0;
+
+	for (unsigned n = 0; n < count; n++) {
+		char title[128];
+		const struct ktest test = { ktest_heaps.title(n, title,
+							      sizeof(title)),
+					    ktest_family_run };
+		ktest_family_n = n;
+		failed += !ktest_report(&test, ++number);
+	}
+	return failed;
+}
+
 int ktest_run(const char *word)
 {
 	const struct ktest *test;
 	unsigned planned = 0;
 	unsigned number = 0;
 	unsigned failed = 0;
+	unsigned family =
+		loam_streq(word, ktest_heaps.word) ? ktest_heaps.count() : 0;
 
 	for (test = kernel_tests_start; test < kernel_tests_end; test++) {
 		planned += text_contains(test->title, word);
 	}
+	planned += family;
 	kprintf("TAP version 13\n1..%u\n", planned);
 	for (test = kernel_tests_start; test < kernel_tests_end; test++) {
 		if (text_contains(test->title, word)) {
 			failed += !ktest_report(test, ++number);
 		}
 	}
+	failed += ktest_run_family(family, number);
 	kprintf("# %u tests, %u failed\n", planned, failed);
 	if (planned == 0) {
 		kprintf("# no test has \"%s\" in its title\n", word);

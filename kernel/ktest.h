@@ -26,6 +26,19 @@ struct ktest {
 	static void ktest_##name(void)
 
 /*
+ * Tests that are not written one by one. They are run, after all others that
+ * the word picks, when it is the family's word: they take a while.
+ */
+struct ktest_family {
+	const char *word;
+	unsigned (*count)(void);
+	/* Writes the nth title, and returns to. */
+	const char *(*title)(unsigned n, char *to, size_t size_bytes);
+	void (*run)(unsigned n);
+};
+extern const struct ktest_family ktest_heaps; /* in tests/kernel/ */
+
+/*
  * Runs all tests, or those with `word` in their title, and prints a plan and a
  * line for each. After each test every floor's check() must pass, and unless
  * the test said otherwise no misuse may have been reported. 0, or -LOAM_EFAULT

@@ -17,7 +17,8 @@ KERNEL := build/$(KERNEL_NAME).elf
 KERNEL_DIR := build/$(KERNEL_NAME)
 
 KERNEL_SOURCES := $(sort $(wildcard kernel/*.c kernel/x86/*.c \
-	kernel/$(ARCH)/*.c tests/kernel/*.c tests/kernel/$(ARCH)/*.c))
+	kernel/$(ARCH)/*.c tests/kernel/*.c tests/kernel/$(ARCH)/*.c \
+	tests/common/heap_suite*.c))
 KERNEL_ASM := $(sort $(wildcard kernel/$(ARCH)/*.asm))
 KERNEL_LD := kernel/$(ARCH)/kernel.ld
 
@@ -29,7 +30,7 @@ KERNEL_LD_i386 := elf_i386
 
 KERNEL_CFLAGS := $(BASE_CFLAGS) $(KERNEL_ARCH_$(ARCH)) -ffreestanding \
 	-fno-pie -mgeneral-regs-only -fno-stack-protector \
-	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/$(ARCH) -Ikernel/x86 \
+	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/$(ARCH) -Ikernel/x86 -Itests/common \
 	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
 	-DKERNEL_LAYOUT_FILE='"layout_$(LAYOUT).h"' \
 	$(if $(filter 1,$(DEBUG)),-O1 -g -foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)

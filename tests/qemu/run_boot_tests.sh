@@ -28,6 +28,7 @@ mkdir -p "$WORK"
 . "$ROOT/tests/qemu/pool.sh"
 . "$ROOT/tests/qemu/kernel_jobs.sh"
 . "$ROOT/tests/qemu/disk_jobs.sh"
+. "$ROOT/tests/qemu/heap_jobs.sh"
 
 PATHS="multiboot bios grub"
 
@@ -50,6 +51,7 @@ for size in 5000M 3584M 3000M 512M 128M 64M 16M 12M 8M 5M; do
 		add "tests-$path-$size" job_tests "$path" "$size"
 	done
 done
+add_heap_jobs
 for size in 5M 32M 128M 3000M 3584M 5000M; do
 	add "maps-$size" job_maps "$size"
 done
