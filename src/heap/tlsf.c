@@ -66,7 +66,7 @@
 struct loam_heap_tlsf_lists {
 	uint32_t powers;
 	uint32_t steps[TLSF_POWERS];
-	uint32_t heads[TLSF_POWERS][TLSF_STEPS];
+	uint32_t heads[TLSF_POWERS * TLSF_STEPS];
 };
 LOAM_STATIC_ASSERT(sizeof(struct loam_heap_tlsf_lists) + 64 <= LOAM_PAGE_SIZE,
 		   "the lists leave room for a block in the first page");
@@ -79,12 +79,6 @@ struct tlsf_header {
 struct tlsf_links {
 	uint32_t next;
 	uint32_t prev;
-};
-
-/* A place in the lists. */
-struct tlsf_class {
-	unsigned power;
-	unsigned step;
 };
 
 static inline void *tlsf_at(const struct loam_heap *heap, uint32_t block)
@@ -173,26 +167,49 @@ static uint32_t tlsf_before(const struct loam_heap *heap, uint32_t block)
 		       : 0;
 }
 
-/* A live block whose header and neighbours can be believed. */
-static bool tlsf_is_sound(const struct loam_heap *heap, uint32_t block)
+/*
+ * The check word is right. Since it changes with every bit of place, size and
+ * flags, so are these, but for one corruption in 2^32 that hits both words.
+ */
+static inline bool tlsf_is_intact(const struct loam_heap *heap, uint32_t block)
 {
-	if (!tlsf_is_whole(heap, block) || tlsf_is_free(heap, block) ||
-	    !tlsf_is_whole(heap, block + tlsf_size(heap, block))) {
-		return false;
-	}
-	return (tlsf_header(heap, block)->word & TLSF_PREV_FREE) == 0 ||
-	       tlsf_before(heap, block) != 0;
+	const struct tlsf_header *header = tlsf_header(heap, block);
+	return header->check == tlsf_check_word(block, header->word);
 }
 
-/* The live block that address is the payload of, or 0, reported. */
-static uint32_t tlsf_find(const struct loam_heap *heap, const void *address,
-			  const char *verb, const void *caller)
+/*
+ * A live block whose header and neighbours can be believed. *before is the free
+ * block before it, or 0.
+ */
+static inline bool tlsf_is_sound(const struct loam_heap *heap, uint32_t block,
+				 uint32_t *before)
+{
+	uint32_t word = tlsf_header(heap, block)->word;
+	*before = 0;
+	if (!tlsf_is_intact(heap, block) || (word & TLSF_FREE) != 0 ||
+	    !tlsf_is_intact(heap, block + (word >> TLSF_SIZE_SHIFT))) {
+		return false;
+	}
+	if ((word & TLSF_PREV_FREE) == 0) {
+		return true;
+	}
+	*before = tlsf_before(heap, block);
+	return *before != 0;
+}
+
+/*
+ * The live block that address is the payload of, or 0, reported; and the free
+ * one before it, or 0.
+ */
+static inline uint32_t tlsf_find(const struct loam_heap *heap,
+				 const void *address, const char *verb,
+				 const void *caller, uint32_t *before)
 {
 	const struct loam_heap_tlsf *tlsf = &heap->tlsf;
 	if (heap_is_candidate(address, tlsf_at(heap, tlsf->first),
 			      tlsf_at(heap, tlsf->end))) {
 		uint32_t block = tlsf_block(heap, address);
-		if (LOAM_LIKELY(tlsf_is_sound(heap, block))) {
+		if (LOAM_LIKELY(tlsf_is_sound(heap, block, before))) {
 			return block;
 		}
 	}
@@ -202,136 +219,160 @@ static uint32_t tlsf_find(const struct loam_heap *heap, const void *address,
 
 /* ------------------------------------------------------------- the lists */
 
-static inline struct tlsf_class tlsf_class(uint32_t size)
+/*
+ * The list of a size: its power times 32, and its step. How many bits of the
+ * size the steps do not tell apart, none below 64, is its shift.
+ */
+static inline unsigned tlsf_shift(uint32_t size)
 {
-	if (size < TLSF_STEPS) {
-		return (struct tlsf_class){ 0, size };
-	}
-	unsigned log = loam_log2_floor(size);
-	return (struct tlsf_class){
-		.power = log - TLSF_STEP_SHIFT + 1,
-		.step = (size >> (log - TLSF_STEP_SHIFT)) - TLSF_STEPS,
-	};
+	return loam_log2_floor(size | TLSF_STEPS) - TLSF_STEP_SHIFT;
 }
 
-static void tlsf_insert(struct loam_heap *heap, uint32_t block, uint32_t size)
+static inline uint32_t tlsf_list(uint32_t size)
+{
+	unsigned shift = tlsf_shift(size);
+	return shift * TLSF_STEPS + (size >> shift);
+}
+
+static inline void tlsf_insert(struct loam_heap *heap, uint32_t block,
+			       uint32_t size)
 {
 	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
-	struct tlsf_class class = tlsf_class(size);
-	uint32_t *head = &lists->heads[class.power][class.step];
-	*tlsf_links(heap, block) = (struct tlsf_links){ .next = *head };
-	if (*head != 0) {
-		tlsf_links(heap, *head)->prev = block;
+	uint32_t list = tlsf_list(size);
+	uint32_t next = lists->heads[list];
+	*tlsf_links(heap, block) = (struct tlsf_links){ .next = next };
+	lists->heads[list] = block;
+	if (next != 0) {
+		tlsf_links(heap, next)->prev = block;
 	}
-	*head = block;
-	lists->powers |= 1u << class.power;
-	lists->steps[class.power] |= 1u << class.step;
+	lists->powers |= 1u << (list / TLSF_STEPS);
+	lists->steps[list / TLSF_STEPS] |= 1u << (list % TLSF_STEPS);
+}
+
+/* Takes the first block of a list off it. */
+static inline void tlsf_remove_head(struct loam_heap *heap, uint32_t block,
+				    uint32_t list)
+{
+	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
+	struct tlsf_links links = *tlsf_links(heap, block);
+	/* Links lie where a block's former user may still write. */
+	LOAM_VERIFY(links.next < heap->tlsf.end && links.prev == 0);
+	lists->heads[list] = links.next;
+	if (links.next != 0) {
+		LOAM_VERIFY(tlsf_links(heap, links.next)->prev == block);
+		tlsf_links(heap, links.next)->prev = 0;
+		return;
+	}
+	uint32_t power = list / TLSF_STEPS;
+	lists->steps[power] &= ~(1u << (list % TLSF_STEPS));
+	if (lists->steps[power] == 0) {
+		lists->powers &= ~(1u << power);
+	}
 }
 
 static void tlsf_remove(struct loam_heap *heap, uint32_t block, uint32_t size)
 {
-	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
-	struct tlsf_class class = tlsf_class(size);
-	uint32_t *head = &lists->heads[class.power][class.step];
 	struct tlsf_links links = *tlsf_links(heap, block);
-	/* Links lie where a block's former user may still write. */
+	if (links.prev == 0) {
+		uint32_t list = tlsf_list(size);
+		LOAM_VERIFY(heap->tlsf.lists->heads[list] == block);
+		tlsf_remove_head(heap, block, list);
+		return;
+	}
 	LOAM_VERIFY(links.next < heap->tlsf.end);
 	LOAM_VERIFY(links.prev < heap->tlsf.end);
+	LOAM_VERIFY(tlsf_links(heap, links.prev)->next == block);
+	tlsf_links(heap, links.prev)->next = links.next;
 	if (links.next != 0) {
 		LOAM_VERIFY(tlsf_links(heap, links.next)->prev == block);
 		tlsf_links(heap, links.next)->prev = links.prev;
 	}
-	if (links.prev != 0) {
-		LOAM_VERIFY(tlsf_links(heap, links.prev)->next == block);
-		tlsf_links(heap, links.prev)->next = links.next;
-		return;
-	}
-	LOAM_VERIFY(*head == block);
-	*head = links.next;
-	if (links.next == 0) {
-		lists->steps[class.power] &= ~(1u << class.step);
-		if (lists->steps[class.power] == 0) {
-			lists->powers &= ~(1u << class.power);
-		}
-	}
 }
 
-/* A free block of at least `size` units, or 0. */
-static uint32_t tlsf_search(const struct loam_heap *heap, uint32_t size)
+/* A free block of at least `size` units, the first of *list; or 0. */
+static inline uint32_t tlsf_search(const struct loam_heap *heap, uint32_t size,
+				   uint32_t *list)
 {
 	const struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
-	uint32_t rounded = size;
-	if (size >= TLSF_STEPS) {
-		rounded +=
-			(1u << (loam_log2_floor(size) - TLSF_STEP_SHIFT)) - 1;
-	}
-	struct tlsf_class class = tlsf_class(rounded);
-	uint32_t steps = lists->steps[class.power] & (~0u << class.step);
+	unsigned shift = tlsf_shift(size);
+	/* The list of a size that is a power, told with the shift below it. */
+	uint32_t from =
+		shift * TLSF_STEPS + ((size + (1u << shift) - 1) >> shift);
+	uint32_t power = from / TLSF_STEPS;
+	uint32_t steps = lists->steps[power] & (~0u << (from % TLSF_STEPS));
 	if (steps == 0) {
-		uint32_t powers = lists->powers & ((~0u << class.power) << 1);
-		if (powers == 0) {
-			class = tlsf_class(size);
-			uint32_t last = lists->heads[class.power][class.step];
+		uint32_t powers = lists->powers & ((~0u << power) << 1);
+		if (LOAM_UNLIKELY(powers == 0)) {
+			*list = tlsf_list(size);
+			uint32_t last = lists->heads[*list];
 			return last != 0 && tlsf_size(heap, last) >= size ? last
 									  : 0;
 		}
-		class.power = loam_lowest_bit(powers);
-		steps = lists->steps[class.power];
+		power = loam_lowest_bit(powers);
+		steps = lists->steps[power];
 	}
-	return lists->heads[class.power][loam_lowest_bit(steps)];
+	*list = power * TLSF_STEPS + loam_lowest_bit(steps);
+	return lists->heads[*list];
 }
 
 /* ------------------------------------------------------------- blocks */
 
-/* Makes [block, block + size) one free block; `flags` may be PREV_FREE. */
-static void tlsf_make_free(struct loam_heap *heap, uint32_t block,
-			   uint32_t size, uint32_t flags)
+/*
+ * Makes [block, block + size) one free block, whose neighbours are live. The
+ * one behind it knows already, or is told by the caller.
+ */
+static inline void tlsf_make_free(struct loam_heap *heap, uint32_t block,
+				  uint32_t size)
 {
-	uint32_t next = block + size;
-	tlsf_set(heap, block, size << TLSF_SIZE_SHIFT | flags | TLSF_FREE);
-	*tlsf_footer(heap, next) = size;
-	tlsf_set(heap, next, tlsf_header(heap, next)->word | TLSF_PREV_FREE);
+	tlsf_set(heap, block, size << TLSF_SIZE_SHIFT | TLSF_FREE);
+	*tlsf_footer(heap, block + size) = size;
 	tlsf_insert(heap, block, size);
 }
 
-/* Removes a free neighbour for good: nothing begins there any more. */
-static uint32_t tlsf_absorb(struct loam_heap *heap, uint32_t block)
+/* Takes a free neighbour, which is known to be intact, off its list. */
+static inline uint32_t tlsf_absorb(struct loam_heap *heap, uint32_t block)
 {
 	uint32_t size = tlsf_size(heap, block);
-	LOAM_VERIFY(tlsf_is_whole(heap, block));
+	LOAM_ASSERT(tlsf_is_whole(heap, block));
 	tlsf_remove(heap, block, size);
 	return size;
 }
 
-/* Frees [block, block + size), whose flags are the header's, and merges. */
-static uint32_t tlsf_release(struct loam_heap *heap, uint32_t block,
-			     uint32_t size, uint32_t flags)
+/*
+ * Frees [block, block + size), and merges it with what is free behind it and
+ * with the free block before it, unless that is 0.
+ */
+static LOAM_ALWAYS_INLINE uint32_t tlsf_release(struct loam_heap *heap,
+						uint32_t block, uint32_t size,
+						uint32_t before)
 {
 	uint32_t next = block + size;
-	if (tlsf_is_free(heap, next)) {
+	uint32_t word = tlsf_header(heap, next)->word;
+	if ((word & TLSF_FREE) != 0) {
+		/* The one behind that knows of a free block before it. */
 		size += tlsf_absorb(heap, next);
+		/* Nothing begins there any more. */
 		tlsf_header(heap, next)->check = 0;
+	} else {
+		tlsf_set(heap, next, word | TLSF_PREV_FREE);
 	}
-	if ((flags & TLSF_PREV_FREE) != 0) {
-		uint32_t before = tlsf_before(heap, block);
-		LOAM_VERIFY(before != 0);
+	if (before != 0) {
 		size += tlsf_absorb(heap, before);
 		tlsf_header(heap, block)->check = 0;
 		block = before;
 	}
-	/* The one before is live, or it would have been merged with it. */
-	tlsf_make_free(heap, block, size, 0);
+	tlsf_make_free(heap, block, size);
 	return block;
 }
 
 /* Returns pages of a free last block, when many are not needed. */
-static void tlsf_shrink(struct loam_heap *heap, uint32_t block)
+static void tlsf_shrink_last(struct loam_heap *heap, uint32_t block)
 {
 	struct loam_heap_tlsf *tlsf = &heap->tlsf;
 	uint32_t size = tlsf_size(heap, block);
 	uint32_t keep = (block / TLSF_PAGE_UNITS + 1 + HEAP_SLACK_PAGES) *
 			TLSF_PAGE_UNITS;
-	if (block + size != tlsf->end || tlsf->end < keep ||
+	if (tlsf->end < keep ||
 	    tlsf->end - keep < HEAP_SLACK_PAGES * TLSF_PAGE_UNITS) {
 		return;
 	}
@@ -339,8 +380,16 @@ static void tlsf_shrink(struct loam_heap *heap, uint32_t block)
 	loam_heap_unmap(heap, tlsf_at(heap, keep),
 			(tlsf->end - keep) / TLSF_PAGE_UNITS);
 	tlsf->end = keep;
-	tlsf_set(heap, keep, 0);
-	tlsf_make_free(heap, block, keep - block, 0);
+	tlsf_set(heap, keep, TLSF_PREV_FREE);
+	tlsf_make_free(heap, block, keep - block);
+}
+
+/* As above, whichever free block it is. */
+static inline void tlsf_shrink(struct loam_heap *heap, uint32_t block)
+{
+	if (LOAM_UNLIKELY(block + tlsf_size(heap, block) == heap->tlsf.end)) {
+		tlsf_shrink_last(heap, block);
+	}
 }
 
 /* Maps at least `units` more behind the end, merged with what is free. */
@@ -363,21 +412,27 @@ static bool tlsf_grow(struct loam_heap *heap, size_t units)
 	}
 	uint32_t block = tlsf->end;
 	uint32_t size = (uint32_t)ask * TLSF_PAGE_UNITS;
-	uint32_t flags = tlsf_header(heap, block)->word & TLSF_PREV_FREE;
+	uint32_t before = 0;
+	if ((tlsf_header(heap, block)->word & TLSF_PREV_FREE) != 0) {
+		before = tlsf_before(heap, block);
+		LOAM_VERIFY(before != 0);
+	}
 	tlsf->end += size;
 	tlsf_set(heap, tlsf->end, 0);
-	(void)tlsf_release(heap, block, size, flags);
+	(void)tlsf_release(heap, block, size, before);
 	return true;
 }
 
-/* Makes a free block live with `size` units; a rest stays free. */
-static void tlsf_take(struct loam_heap *heap, uint32_t block, uint32_t size)
+/*
+ * Makes a free block, which is in no list any more, live with `size` units; a
+ * rest stays free. How many units it got.
+ */
+static inline uint32_t tlsf_take(struct loam_heap *heap, uint32_t block,
+				 uint32_t size)
 {
 	uint32_t has = tlsf_size(heap, block);
-	LOAM_VERIFY(tlsf_is_whole(heap, block) && tlsf_is_free(heap, block));
-	tlsf_remove(heap, block, has);
 	if (has - size >= TLSF_MIN) {
-		tlsf_make_free(heap, block + size, has - size, 0);
+		tlsf_make_free(heap, block + size, has - size);
 	} else {
 		uint32_t next = block + has;
 		tlsf_set(heap, next,
@@ -385,6 +440,7 @@ static void tlsf_take(struct loam_heap *heap, uint32_t block, uint32_t size)
 		size = has;
 	}
 	tlsf_set(heap, block, size << TLSF_SIZE_SHIFT);
+	return size;
 }
 
 /* Cuts a live block to `size` units, if the rest can be a block. */
@@ -445,8 +501,8 @@ static int tlsf_create(struct loam_heap *heap,
 	memset(tlsf->lists, 0, sizeof(*tlsf->lists));
 	tlsf->first = (uint32_t)((used + TLSF_UNIT - 1) / TLSF_UNIT);
 	tlsf->end = TLSF_PAGE_UNITS;
-	tlsf_set(heap, tlsf->end, 0);
-	tlsf_make_free(heap, tlsf->first, tlsf->end - tlsf->first, 0);
+	tlsf_set(heap, tlsf->end, TLSF_PREV_FREE);
+	tlsf_make_free(heap, tlsf->first, tlsf->end - tlsf->first);
 	return 0;
 }
 
@@ -455,60 +511,64 @@ static void tlsf_destroy(struct loam_heap *heap)
 	loam_heap_unmap(heap, heap->start, heap->mapped_pages);
 }
 
-/* A free block for `size` units, by more pages if it must be; 0: none. */
-static uint32_t tlsf_obtain(struct loam_heap *heap, uint32_t size)
+/*
+ * When no list has a block for `size` units: the free block at the end, which
+ * may be just large enough but not the first of its list, or more pages. It is
+ * taken out of its list; 0: there are none.
+ */
+static LOAM_NOINLINE uint32_t tlsf_obtain(struct loam_heap *heap, uint32_t size)
 {
-	uint32_t block = tlsf_search(heap, size);
-	if (LOAM_LIKELY(block != 0)) {
-		return block;
-	}
 	uint32_t end = heap->tlsf.end;
 	uint32_t need = size;
 	if ((tlsf_header(heap, end)->word & TLSF_PREV_FREE) != 0) {
 		uint32_t has = *tlsf_footer(heap, end);
 		LOAM_VERIFY(tlsf_before(heap, end) != 0);
-		/* It may be just large enough, but not first in its list. */
-		if (has >= size) {
-			return end - has;
-		}
-		need -= has;
 		end -= has;
+		need -= has < size ? has : size;
 	}
-	return tlsf_grow(heap, need) ? end : 0;
+	if (need > 0 && !tlsf_grow(heap, need)) {
+		return 0;
+	}
+	tlsf_remove(heap, end, tlsf_size(heap, end));
+	return end;
 }
 
 static void *tlsf_alloc(struct loam_heap *heap, size_t size_bytes)
 {
-	if (size_bytes == 0) {
+	if (LOAM_UNLIKELY(!heap_can_hold(heap, size_bytes))) {
+		heap->failed += size_bytes != 0;
 		return NULL;
 	}
-	uint32_t block = 0;
-	uint32_t size = 0;
-	if (heap_can_hold(heap, size_bytes)) {
-		size = tlsf_units(size_bytes);
+	uint32_t size = tlsf_units(size_bytes);
+	uint32_t list;
+	uint32_t block = tlsf_search(heap, size, &list);
+	if (LOAM_LIKELY(block != 0)) {
+		LOAM_VERIFY(tlsf_is_intact(heap, block) &&
+			    tlsf_is_free(heap, block));
+		tlsf_remove_head(heap, block, list);
+	} else {
 		block = tlsf_obtain(heap, size);
+		if (block == 0) {
+			heap->failed++;
+			return NULL;
+		}
 	}
-	if (block == 0) {
-		heap->failed++;
-		return NULL;
-	}
-	tlsf_take(heap, block, size);
-	heap_count_alloc(heap, tlsf_usable_bytes(tlsf_size(heap, block)));
+	size = tlsf_take(heap, block, size);
+	heap_count_alloc(heap, tlsf_usable_bytes(size));
 	return tlsf_at(heap, block);
 }
 
 static void tlsf_free(struct loam_heap *heap, void *address, const void *caller)
 {
+	uint32_t before;
 	if (address == NULL) {
 		return;
 	}
-	uint32_t block = tlsf_find(heap, address, "free", caller);
+	uint32_t block = tlsf_find(heap, address, "free", caller, &before);
 	if (block != 0) {
-		uint32_t word = tlsf_header(heap, block)->word;
-		uint32_t size = word >> TLSF_SIZE_SHIFT;
+		uint32_t size = tlsf_size(heap, block);
 		heap_count_free(heap, tlsf_usable_bytes(size));
-		tlsf_shrink(heap, tlsf_release(heap, block, size,
-					       word & TLSF_PREV_FREE));
+		tlsf_shrink(heap, tlsf_release(heap, block, size, before));
 	}
 }
 
@@ -522,7 +582,8 @@ static void *tlsf_resize(struct loam_heap *heap, void *address,
 		tlsf_free(heap, address, caller);
 		return NULL;
 	}
-	uint32_t block = tlsf_find(heap, address, "resize", caller);
+	uint32_t before;
+	uint32_t block = tlsf_find(heap, address, "resize", caller, &before);
 	if (block == 0) {
 		return NULL;
 	}
@@ -550,7 +611,8 @@ static void *tlsf_resize(struct loam_heap *heap, void *address,
 static size_t tlsf_usable(const struct loam_heap *heap, const void *address,
 			  const void *caller)
 {
-	uint32_t block = tlsf_find(heap, address, "usable", caller);
+	uint32_t before;
+	uint32_t block = tlsf_find(heap, address, "usable", caller, &before);
 	return block == 0 ? 0 : tlsf_usable_bytes(tlsf_size(heap, block));
 }
 
@@ -607,21 +669,21 @@ static int tlsf_check_blocks(const struct loam_heap *heap, size_t *count)
 	}
 }
 
-/* One list: its blocks are free, of its class and linked; takes them off. */
-static int tlsf_check_list(const struct loam_heap *heap, unsigned power,
-			   unsigned step, size_t *count)
+/* One list: its blocks are free, of its sizes and linked; takes them off. */
+static int tlsf_check_list(const struct loam_heap *heap, uint32_t list,
+			   size_t *count)
 {
 	const struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
 	uint32_t prev = 0;
-	uint32_t block = lists->heads[power][step];
-	LOAM_CHECK(((lists->steps[power] >> step) & 1u) == (block != 0));
+	uint32_t block = lists->heads[list];
+	LOAM_CHECK(((lists->steps[list / TLSF_STEPS] >> (list % TLSF_STEPS)) &
+		    1u) == (block != 0));
 	while (block != 0) {
 		LOAM_CHECK(block >= heap->tlsf.first);
 		LOAM_CHECK(block < heap->tlsf.end);
 		LOAM_CHECK(tlsf_is_whole(heap, block));
 		LOAM_CHECK(tlsf_is_free(heap, block));
-		struct tlsf_class class = tlsf_class(tlsf_size(heap, block));
-		LOAM_CHECK(class.power == power && class.step == step);
+		LOAM_CHECK(tlsf_list(tlsf_size(heap, block)) == list);
 		LOAM_CHECK(tlsf_links(heap, block)->prev == prev);
 		LOAM_CHECK(*count > 0);
 		(*count)--;
@@ -638,13 +700,13 @@ static int tlsf_check(const struct loam_heap *heap)
 	LOAM_CHECK(tlsf->end % TLSF_PAGE_UNITS == 0);
 	LOAM_CHECK(tlsf->end / TLSF_PAGE_UNITS == heap->mapped_pages);
 	int error = tlsf_check_blocks(heap, &count);
-	for (unsigned power = 0; power < TLSF_POWERS && error == 0; power++) {
+	for (unsigned power = 0; power < TLSF_POWERS; power++) {
 		LOAM_CHECK(((tlsf->lists->powers >> power) & 1u) ==
 			   (tlsf->lists->steps[power] != 0));
-		for (unsigned step = 0; step < TLSF_STEPS && error == 0;
-		     step++) {
-			error = tlsf_check_list(heap, power, step, &count);
-		}
+	}
+	for (uint32_t list = 0; list < TLSF_POWERS * TLSF_STEPS && error == 0;
+	     list++) {
+		error = tlsf_check_list(heap, list, &count);
 	}
 	if (error != 0) {
 		return error;
