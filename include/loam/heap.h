@@ -158,16 +158,18 @@ extern const struct loam_heap_ops loam_heap_pages;
 extern const struct loam_heap_ops loam_heap_tlsf;
 
 /* The best-fit heap: see src/heap/bestfit.c. Addresses as units of 16 bytes. */
-#define LOAM_HEAP_ARRAY_ENTRIES (LOAM_PAGE_SIZE / sizeof(void *))
+#define LOAM_HEAP_ARRAY_ENTRIES ((uint32_t)(LOAM_PAGE_SIZE / sizeof(void *)))
 #define LOAM_HEAP_SPILL_LISTS 64u
-
-struct loam_heap_bestfit_block;
 
 struct loam_heap_bestfit {
 	unsigned char *brk;       /* end of the last block */
 	unsigned char *last_page; /* the last page that is mapped */
-	/* Free blocks by size, then address; the first 4 KiB of the range. */
-	struct loam_heap_bestfit_block **array;
+	/*
+	 * Free blocks by size, then address: entries [begin, begin + count) of
+	 * the first 4 KiB of the range.
+	 */
+	uintptr_t *array;
+	uint32_t begin;
 	uint32_t count;      /* of entries of the array in use */
 	uint32_t spilled;    /* free blocks the array had no room for */
 	uint32_t last_block; /* unit of the last block, 0: there is none */

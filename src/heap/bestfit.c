@@ -16,7 +16,9 @@
  * bytes (H), by which all blocks form one doubly linked list in the order of
  * their addresses, without gaps. The free ones are also in an array, ordered by
  * size and then by address, which is the first page of the range: 4096 /
- * sizeof(pointer) entries.
+ * sizeof(pointer) entries. An entry is a word that has the block's size and
+ * place, so that a search reads the array and nothing else; on 32-bit machines
+ * there is room for the place alone, and the block itself is asked.
  *
  * Alloc finds by binary search the first entry that is large enough: best fit,
  * of equal ones the lowest address. A rest that can hold a header and 16 bytes
@@ -38,10 +40,11 @@
  * at most 32 are looked at when the array has one that will do.
  *
  * Cost, with n blocks in the array (at most 512 or 1024): alloc and free take
- * O(log n) comparisons, each of which may miss the cache, and move at most
- * 4 KiB of entries. A request that would move the break while blocks above 1008
- * bytes are spilled looks at all of these. With M bytes live in blocks of up to
- * m units, the heap can reach about m * M bytes under the worst sequence
+ * O(log n) comparisons, and move the entries on one side of the place, of the
+ * shorter side where the array leaves room for that: it may begin and end
+ * anywhere in its page. A request that would move the break while blocks above
+ * 1008 bytes are spilled looks at all of these. With M bytes live in blocks of
+ * up to m units, the heap can reach about m * M bytes under the worst sequence
  * (Robson 1977); under ordinary ones it is a few per cent above M.
  *
  * Sources: the break and sbrk() of Unix; best fit and boundaries between
@@ -192,49 +195,97 @@ static block_t *bestfit_find(const struct loam_heap *heap, const void *address,
 
 /* ------------------------------------------------------- the ordered array */
 
-/* The index of the first entry that is not before (size, unit). */
+/*
+ * What the array is ordered by, and an entry: on 64-bit machines all of it, on
+ * 32-bit machines the place, which leads to the size.
+ */
+static inline uint64_t bestfit_key(uint32_t size, uint32_t unit)
+{
+	return (uint64_t)size << 32 | unit;
+}
+
+static inline uint64_t bestfit_entry_key(const struct loam_heap *heap,
+					 uintptr_t entry)
+{
+	uint32_t unit = (uint32_t)entry;
+	return sizeof(entry) == sizeof(uint64_t)
+		       ? entry
+		       : bestfit_key(bestfit_at(heap, unit)->size, unit);
+}
+
+static inline block_t *bestfit_entry_block(const struct loam_heap *heap,
+					   uint32_t at)
+{
+	const struct loam_heap_bestfit *best = &heap->bestfit;
+	return bestfit_at(heap, (uint32_t)best->array[best->begin + at]);
+}
+
+/* How many entries come before (size, unit): the index of the first other. */
 static uint32_t bestfit_search(const struct loam_heap *heap, uint32_t size,
 			       uint32_t unit)
 {
 	const struct loam_heap_bestfit *best = &heap->bestfit;
+	const uintptr_t *from = best->array + best->begin;
+	uint64_t key = bestfit_key(size, unit);
 	uint32_t low = 0;
-	uint32_t high = best->count;
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-		const block_t *block = best->array[middle];
-		if (block->size < size ||
-		    (block->size == size && bestfit_unit(heap, block) < unit)) {
-			low = middle + 1;
-		} else {
-			high = middle;
-		}
+	/* Without a branch on what is read, which would be a guess. */
+	for (uint32_t left = best->count; left > 0;) {
+		uint32_t half = (left + 1) / 2;
+		bool before =
+			bestfit_entry_key(heap, from[low + half - 1]) < key;
+		low += before ? half : 0;
+		left = before ? left - half : half - 1;
 	}
 	return low;
 }
 
+/* Inserts by moving the entries of the shorter side that has room. */
 static void bestfit_array_insert(struct loam_heap *heap, block_t *block)
 {
 	struct loam_heap_bestfit *best = &heap->bestfit;
+	uint32_t unit = bestfit_unit(heap, block);
+	uint32_t at = bestfit_search(heap, block->size, unit);
+	uint32_t behind = best->count - at;
+	uintptr_t *from = best->array + best->begin;
 	LOAM_ASSERT(best->count < LOAM_HEAP_ARRAY_ENTRIES);
-	uint32_t at =
-		bestfit_search(heap, block->size, bestfit_unit(heap, block));
-	memmove(&best->array[at + 1], &best->array[at],
-		(best->count - at) * sizeof(best->array[0]));
-	best->array[at] = block;
+	if (best->begin > 0 &&
+	    (at <= behind ||
+	     best->begin + best->count == LOAM_HEAP_ARRAY_ENTRIES)) {
+		memmove(from - 1, from, at * sizeof(*from));
+		best->begin--;
+	} else {
+		memmove(&from[at + 1], &from[at], behind * sizeof(*from));
+	}
+	best->array[best->begin + at] =
+		(uintptr_t)bestfit_key(block->size, unit);
 	best->count++;
 	bestfit_mark(heap, block, HEAP_MAGIC_FREE);
 }
 
-static void bestfit_array_remove(struct loam_heap *heap, block_t *block)
+static void bestfit_array_remove(struct loam_heap *heap, uint32_t at)
 {
 	struct loam_heap_bestfit *best = &heap->bestfit;
+	uintptr_t *from = best->array + best->begin;
+	uint32_t behind = best->count - at - 1;
+	if (at < behind) {
+		memmove(from + 1, from, at * sizeof(*from));
+		best->begin++;
+	} else {
+		memmove(&from[at], &from[at + 1], behind * sizeof(*from));
+	}
+	best->count--;
+}
+
+/* The index of a block that the array has. */
+static uint32_t bestfit_array_find(const struct loam_heap *heap,
+				   const block_t *block)
+{
 	uint32_t at =
 		bestfit_search(heap, block->size, bestfit_unit(heap, block));
 	/* A write to freed memory may have changed what we sort by. */
-	LOAM_VERIFY(at < best->count && best->array[at] == block);
-	best->count--;
-	memmove(&best->array[at], &best->array[at + 1],
-		(best->count - at) * sizeof(best->array[0]));
+	LOAM_VERIFY(at < heap->bestfit.count &&
+		    bestfit_entry_block(heap, at) == block);
+	return at;
 }
 
 /* ------------------------------------------------------------- spill lists */
@@ -332,24 +383,25 @@ static void bestfit_enter(struct loam_heap *heap, block_t *block)
 {
 	struct loam_heap_bestfit *best = &heap->bestfit;
 	if (best->count == LOAM_HEAP_ARRAY_ENTRIES) {
-		block_t *smallest = best->array[0];
+		block_t *smallest = bestfit_entry_block(heap, 0);
 		if (block->size <= smallest->size) {
 			bestfit_spill(heap, block);
 			return;
 		}
-		bestfit_array_remove(heap, smallest);
+		bestfit_array_remove(heap, 0);
 		bestfit_spill(heap, smallest);
 	}
 	bestfit_array_insert(heap, block);
 }
 
+/* Takes a free block, which is known to be whole, out of where it is. */
 static void bestfit_leave(struct loam_heap *heap, block_t *block)
 {
-	LOAM_VERIFY(bestfit_is_whole(heap, block));
+	LOAM_ASSERT(bestfit_is_whole(heap, block));
 	if (bestfit_is(heap, block, HEAP_MAGIC_SPILLED)) {
 		bestfit_unspill(heap, block);
 	} else {
-		bestfit_array_remove(heap, block);
+		bestfit_array_remove(heap, bestfit_array_find(heap, block));
 	}
 }
 
@@ -369,19 +421,31 @@ static void bestfit_refill(struct loam_heap *heap)
 	}
 }
 
-/* The smallest free block of at least size units, or NULL. */
-static block_t *bestfit_choose(const struct loam_heap *heap, uint32_t size)
+/*
+ * The smallest free block of at least size units, taken out of where it was; or
+ * NULL.
+ */
+static block_t *bestfit_choose(struct loam_heap *heap, uint32_t size)
 {
 	const struct loam_heap_bestfit *best = &heap->bestfit;
 	uint32_t at = bestfit_search(heap, size, 0);
-	block_t *block = at < best->count ? best->array[at] : NULL;
-	if (best->spilled == 0) {
-		return block;
+	block_t *block =
+		at < best->count ? bestfit_entry_block(heap, at) : NULL;
+	if (best->spilled > 0) {
+		block_t *spilled = bestfit_find_spilled(
+			heap, size,
+			block == NULL ? (uint32_t)-1 : BESTFIT_LOOKS);
+		if (spilled != NULL &&
+		    (block == NULL || spilled->size < block->size)) {
+			LOAM_VERIFY(bestfit_is_whole(heap, spilled));
+			bestfit_unspill(heap, spilled);
+			return spilled;
+		}
 	}
-	block_t *spilled = bestfit_find_spilled(
-		heap, size, block == NULL ? (uint32_t)-1 : BESTFIT_LOOKS);
-	if (spilled != NULL && (block == NULL || spilled->size < block->size)) {
-		return spilled;
+	if (block != NULL) {
+		LOAM_VERIFY(bestfit_is_whole(heap, block) &&
+			    block->size >= size);
+		bestfit_array_remove(heap, at);
 	}
 	return block;
 }
@@ -575,7 +639,6 @@ static void *bestfit_alloc(struct loam_heap *heap, size_t size_bytes)
 					   BESTFIT_UNIT);
 		block = bestfit_choose(heap, size);
 		if (block != NULL) {
-			bestfit_leave(heap, block);
 			bestfit_mark(heap, block, HEAP_MAGIC_LIVE);
 			bestfit_trim(heap, block, size);
 			bestfit_refill(heap);
@@ -711,17 +774,19 @@ static int bestfit_check_blocks(const struct loam_heap *heap,
 static int bestfit_check_array(const struct loam_heap *heap)
 {
 	const struct loam_heap_bestfit *best = &heap->bestfit;
-	const block_t *before = NULL;
+	uint64_t before = 0;
+	LOAM_CHECK(best->count <= LOAM_HEAP_ARRAY_ENTRIES);
+	LOAM_CHECK(best->begin <= LOAM_HEAP_ARRAY_ENTRIES - best->count);
 	for (uint32_t i = 0; i < best->count; i++) {
-		const block_t *block = best->array[i];
-		LOAM_CHECK((uintptr_t)block % BESTFIT_UNIT == 0);
-		LOAM_CHECK((const unsigned char *)block >=
-			   heap->start + LOAM_PAGE_SIZE);
-		LOAM_CHECK((const unsigned char *)block < best->brk);
+		uintptr_t entry = best->array[best->begin + i];
+		LOAM_CHECK((uint32_t)entry >= BESTFIT_FIRST);
+		LOAM_CHECK((uint32_t)entry < bestfit_end(heap));
+		const block_t *block = bestfit_entry_block(heap, i);
+		uint64_t key = bestfit_key(block->size, (uint32_t)entry);
 		LOAM_CHECK(bestfit_is(heap, block, HEAP_MAGIC_FREE));
-		LOAM_CHECK(before == NULL || before->size < block->size ||
-			   (before->size == block->size && before < block));
-		before = block;
+		LOAM_CHECK(bestfit_entry_key(heap, entry) == key);
+		LOAM_CHECK(before < key);
+		before = key;
 	}
 	return 0;
 }
@@ -787,7 +852,6 @@ static int bestfit_check(const struct loam_heap *heap)
 	if (error != 0) {
 		return error;
 	}
-	LOAM_CHECK(best->count <= LOAM_HEAP_ARRAY_ENTRIES);
 	LOAM_CHECK(best->count == in_array);
 	LOAM_CHECK(best->spilled == spilled);
 	return loam_heap_check_counters(heap);
