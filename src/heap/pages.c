@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The page heap: xv6's list of free pages behind the interface of heaps. */
 #include "heap_int.h"
+#include "runs_int.h"
 
 /*
  * One page for each block
@@ -153,15 +154,23 @@ static void *pages_alloc(struct loam_heap *heap, size_t size_bytes)
 		return NULL;
 	}
 	heap_count_alloc(heap, PAGES_SIZE);
-	return loam_runs_alloc(&pages->runs);
+	bool written;
+	void *page = runs_pop(&pages->runs, &written);
+	if (LOAM_UNLIKELY(written)) {
+		loam_runs_report_written(page, LOAM_CALLER());
+	}
+	return page;
 }
 
 static void pages_free(struct loam_heap *heap, void *address,
 		       const void *caller)
 {
+	/* Far away in most cases: it is on its way while the map is read. */
+	__builtin_prefetch(address, 1);
 	if (address != NULL && pages_find(heap, address, "free", caller)) {
 		heap_count_free(heap, PAGES_SIZE);
-		loam_runs_free_by(&heap->pages.runs, address, caller);
+		/* It is live, so it is not in the list. */
+		(void)runs_push(&heap->pages.runs, address);
 		if (heap->live_blocks == 0) {
 			pages_shrink(heap);
 		}

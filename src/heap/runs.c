@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The page list: free pages of 4 KiB, threaded through themselves. */
-#include <loam/bits.h>
-#include <loam/heap_runs.h>
-#include <loam/mem.h>
+#include "runs_int.h"
 
 /*
  * xv6's page allocator
@@ -51,28 +49,6 @@
  *   - free_pages <= total_pages, which are no more than the stretch has.
  */
 
-static inline uintptr_t runs_base(const struct loam_runs *runs)
-{
-	return (uintptr_t)runs->config.base;
-}
-
-static inline size_t runs_stretch_pages(const struct loam_runs *runs)
-{
-	return runs->config.size_bytes >> LOAM_PAGE_SHIFT;
-}
-
-static inline size_t runs_index(const struct loam_runs *runs, const void *page)
-{
-	return ((uintptr_t)page - runs_base(runs)) >> LOAM_PAGE_SHIFT;
-}
-
-/* True for the address of a page of the stretch. */
-static inline bool runs_is_page(const struct loam_runs *runs, const void *at)
-{
-	return (uintptr_t)at % LOAM_PAGE_SIZE == 0 &&
-	       (uintptr_t)at - runs_base(runs) < runs->config.size_bytes;
-}
-
 static inline void runs_lock(struct loam_runs *runs)
 {
 	if (runs->locking) {
@@ -113,36 +89,6 @@ static const char *runs_find_wrong(const struct loam_runs *runs,
 		return "below the pages it has";
 	}
 	return runs_is_page(runs, page) ? NULL : "above the pages it has";
-}
-
-/* True unless the start of a free page is other than free left it. */
-static bool runs_is_junk(const struct loam_run *run)
-{
-	const unsigned char *at = (const unsigned char *)run;
-	unsigned differ = 0;
-	for (size_t i = sizeof(*run); i < LOAM_RUNS_JUNK_MIN; i++) {
-		differ |= at[i] ^ LOAM_RUNS_JUNK;
-	}
-	return differ == 0;
-}
-
-/* Puts a page of nobody's into the list; false if it is there already. */
-static bool runs_push(struct loam_runs *runs, void *page)
-{
-	const struct loam_runs_config *config = &runs->config;
-	struct loam_run *run = page;
-	if (config->free_map != NULL) {
-		size_t index = runs_index(runs, page);
-		if (loam_bitmap_test(config->free_map, index)) {
-			return false;
-		}
-		loam_bitmap_set(config->free_map, index);
-	}
-	memset(page, LOAM_RUNS_JUNK, config->junk_bytes);
-	run->next = runs->free_list;
-	runs->free_list = run;
-	runs->free_pages++;
-	return true;
 }
 
 int loam_runs_init(struct loam_runs *runs,
@@ -216,34 +162,21 @@ void loam_runs_start_locking(struct loam_runs *runs, const char *name,
 	runs->locking = true;
 }
 
+void loam_runs_report_written(const void *page, const void *caller)
+{
+	loam_misuse(caller, "page list: page %p was written after its free",
+		    page);
+}
+
 void *loam_runs_alloc(struct loam_runs *runs)
 {
-	uint32_t *free_map = runs->config.free_map;
-	bool written = false;
+	bool written;
 	runs_lock(runs);
-	struct loam_run *run = runs->free_list;
-	if (run == NULL) {
-		runs->failed++;
-	} else {
-		struct loam_run *next = run->next;
-		if (free_map != NULL) {
-			written = !runs_is_junk(run);
-			loam_bitmap_clear(free_map, runs_index(runs, run));
-		}
-		/* Who wrote to a free page may have written over the link. */
-		LOAM_VERIFY(next == NULL || runs_is_page(runs, next));
-		runs->free_list = next;
-		runs->free_pages--;
-		size_t used = runs->total_pages - runs->free_pages;
-		if (used > runs->peak_used_pages) {
-			runs->peak_used_pages = used;
-		}
-	}
+	struct loam_run *run = runs_pop(runs, &written);
+	runs->failed += run == NULL;
 	runs_unlock(runs);
 	if (LOAM_UNLIKELY(written)) {
-		loam_misuse(LOAM_CALLER(),
-			    "page list: page %p was written after its free",
-			    (void *)run);
+		loam_runs_report_written(run, LOAM_CALLER());
 	}
 	return run;
 }
