@@ -66,13 +66,15 @@ help:
 ##     GDB=1               wait for a debugger on port 1234
 ##   make test           everything: unit tests in five builds, tools, fuzzers,
 ##                       static checks, the kernel on every boot path and size
-##     SUITES="unit check" only these of: check example unit tools fuzz debug boot
+##     SUITES="unit check" only these of: check example unit
+##                         tools malloc fuzz debug boot
 ##   make quick          the unit tests in one build, and the static checks
 ##   make check          the static checks alone
 ##   make fuzz           every fuzzer for FUZZ_SECONDS=600, at most JOBS at once
 ##   make coverage       lines and branches of src/ the unit tests reach
 ##   make soak           the kernel's tests on every boot path and size, ROUNDS=20
 ##                       times in a row
+##   make malloc         build/libloam-malloc.so, malloc for LD_PRELOAD
 ##   make bench-kernel   instructions per operation, and what bring-up costs
 ##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
@@ -142,7 +144,7 @@ coverage:
 	@scripts/coverage build/coverage $(UNIT_TESTS)
 
 test-programs: $(VARIANTS:%=unit-%) tools fuzz-programs check-programs kernel
-test-programs: example unit-threads
+test-programs: example unit-threads malloc-programs
 	@:
 check-programs: $(LIBRARY_CHECKS)
 	@:

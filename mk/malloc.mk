@@ -23,3 +23,24 @@ build/libloam-malloc.so: $(MALLOC_OBJECTS)
 malloc: build/libloam-malloc.so
 
 $(call include_deps,$(MALLOC_OBJECTS))
+
+# ------------------------------------------------ its tests
+
+MALLOC_TESTS := build/malloc/test_malloc build/malloc/test_new
+MALLOC_TEST_FLAGS := -Wall -Wextra -Werror -D_GNU_SOURCE -fno-builtin -O1 -g \
+	-pthread
+GXX ?= $(patsubst %gcc,%g++,$(GCC))
+
+build/malloc/test_malloc: tests/malloc/test_malloc.c $(MAKEFILES_READ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GCC) -std=c17 $(MALLOC_TEST_FLAGS) $< -o $@
+
+build/malloc/test_new: tests/malloc/test_new.cc $(MAKEFILES_READ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GXX) -std=c++17 $(MALLOC_TEST_FLAGS) $< -o $@
+
+.PHONY: malloc-programs
+malloc-programs: build/libloam-malloc.so $(MALLOC_TESTS)
+	@:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes sure that the programs a target needs are there.
 #
-# usage: scripts/deps.sh run|test|check|fuzz|coverage|format [grub]
+# usage: scripts/deps.sh run|test|check|fuzz|bench|coverage|format [grub]
 #
 # When nothing is missing this does nothing and prints nothing.  Otherwise, on
 # Debian and its derivatives, it installs the missing packages and no others;
@@ -12,6 +12,11 @@ set -u
 # have COMMAND: the command is in the path.
 have() {
 	command -v "$1" >/dev/null 2>&1
+}
+
+# have_library FILE: the dynamic linker knows the library.
+have_library() {
+	/sbin/ldconfig -p | grep -q "[ /]$1\$"
 }
 
 # links COMPILER FLAGS...: such programs can be built here.
@@ -64,6 +69,25 @@ need_sanitizers() {
 		links $clang -m64 -fsanitize=address,undefined
 }
 
+# What the malloc replacement is tried on.
+need_malloc() {
+	need g++ g++ have g++
+	need python3 python3 have python3
+	need lua5.4 lua5.4 have lua5.4
+	need sqlite3 sqlite3 have sqlite3
+	need redis-server redis-server have redis-server
+	need redis-tools redis-benchmark have redis-benchmark
+	need stress-ng stress-ng have stress-ng
+}
+
+# What it is compared with.
+need_bench() {
+	need libjemalloc2 jemalloc have_library libjemalloc.so.2
+	need libmimalloc2.0 mimalloc have_library libmimalloc.so.2
+	need libtcmalloc-minimal4 tcmalloc have_library libtcmalloc_minimal.so.4
+	need valgrind valgrind have valgrind
+}
+
 need_check() {
 	need_sanitizers
 	need clang-format-14 "clang-format 14" format_is_14
@@ -89,9 +113,14 @@ for target; do
 		need_run
 		need_grub
 		need_check
+		need_malloc
 		need_tools
 		;;
 	check) need_check ;;
+	bench)
+		need_malloc
+		need_bench
+		;;
 	fuzz) need_sanitizers ;;
 	coverage) need lcov lcov have lcov ;;
 	format) need clang-format-14 "clang-format 14" format_is_14 ;;
