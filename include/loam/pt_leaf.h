@@ -61,17 +61,25 @@ uintptr_t loam_pt_leaf_end(const struct loam_pt *pt, uintptr_t virt);
 uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
 			     loam_prot_t prot);
 
-/* One entry: whole loads and stores, as the CPU sees them. */
+/*
+ * One entry. The CPU, and spaces that share the table, read it meanwhile: so
+ * each access is whole; entries of 8 bytes on a 32-bit CPU are two.
+ */
 static LOAM_ALWAYS_INLINE uint64_t loam_pt_leaf_load(const struct loam_pt *pt,
 						     const void *entries,
 						     unsigned index)
 {
 	if (pt->geometry->entry_bytes == 4) {
-		return ((const volatile uint32_t *)entries)[index];
+		return __atomic_load_n((const uint32_t *)entries + index,
+				       __ATOMIC_RELAXED);
 	}
-	const volatile uint32_t *half =
-		(const volatile uint32_t *)entries + 2 * (size_t)index;
-	return half[0] | (uint64_t)half[1] << 32;
+	if (sizeof(uintptr_t) == 8) {
+		return __atomic_load_n((const uint64_t *)entries + index,
+				       __ATOMIC_RELAXED);
+	}
+	const uint32_t *half = (const uint32_t *)entries + 2 * (size_t)index;
+	return __atomic_load_n(&half[0], __ATOMIC_RELAXED) |
+	       (uint64_t)__atomic_load_n(&half[1], __ATOMIC_RELAXED) << 32;
 }
 
 /* Not inline: the order in which halves are stored is the pt floor's. */
@@ -82,7 +90,8 @@ static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
 						  uint64_t entry)
 {
 	if (pt->geometry->entry_bytes == 4) {
-		((volatile uint32_t *)entries)[index] = (uint32_t)entry;
+		__atomic_store_n((uint32_t *)entries + index, (uint32_t)entry,
+				 __ATOMIC_RELAXED);
 		return;
 	}
 	loam_pt_leaf_store_wide(entries, index, entry);

@@ -109,10 +109,7 @@ static void table_copy_entry(struct loam_proc *proc,
 static void table_copy(struct loam_proc *proc, uintptr_t address, void *from,
 		       void *to)
 {
-	/* What no region has is the kernel's, in an identity map: as it is. */
-	memcpy(to, from,
-	       (size_t)loam_pt_leaf_count(&proc->pt) *
-		       proc->pt.geometry->entry_bytes);
+	/* What no region has is nobody's: the kernel's tables are not lent. */
 	struct table_piece piece = { .region = NULL };
 	while (table_next_piece(proc, address, &piece)) {
 		for (unsigned i = piece.first; i < piece.end; i++) {

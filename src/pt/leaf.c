@@ -174,5 +174,14 @@ uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
 
 void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry)
 {
-	pt_store(8, entries, index, entry);
+	uint32_t *half = (uint32_t *)entries + 2 * (size_t)index;
+	if (sizeof(uintptr_t) == 8) {
+		__atomic_store_n((uint64_t *)entries + index, entry,
+				 __ATOMIC_RELAXED);
+		return;
+	}
+	/* As pt_store(): the half with the present bit is cleared first. */
+	__atomic_store_n(&half[0], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&half[1], (uint32_t)(entry >> 32), __ATOMIC_RELEASE);
+	__atomic_store_n(&half[0], (uint32_t)entry, __ATOMIC_RELEASE);
 }
