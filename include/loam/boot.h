@@ -61,6 +61,12 @@ struct loam_boot_user_range {
 /* Which virtual and physical ranges the machine's kernel uses. */
 struct loam_boot_layout {
 	uintptr_t direct_base; /* virtual address of physical 0 */
+	/*
+	 * The same as the image was linked, where that is another one: its
+	 * segments are mapped there, and a second time, never executable, in
+	 * the direct map. 0: the image lies in the direct map.
+	 */
+	uintptr_t image_base;
 	size_t direct_size;    /* most that may be directly used */
 	/*
 	 * 0: of [0, direct_size), memory is mapped. Otherwise all of [0,

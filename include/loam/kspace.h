@@ -161,6 +161,12 @@ struct loam_kspace_config {
 	size_t temp_size;
 	/* Table frames kept in reserve for growing, <= LOAM_TABLE_RESERVE. */
 	unsigned table_reserve;
+	/*
+	 * Tables of this level and above are made at the start for the main
+	 * window, those below when they are needed, and then stay. 0: all of
+	 * them; for a large window the level below the root's.
+	 */
+	unsigned table_level;
 };
 
 #define LOAM_TEMP_SLOTS 8u     /* per CPU, used as a stack */
@@ -169,7 +175,7 @@ struct loam_kspace_config {
 /*
  * Takes over the kernel's permanent page tables (pt is live or about to be):
  * from here on pt's tables come through loam_kspace_pt_ops, and pt->ctx, which
- * its TLB operations get too, is the kspace. Populates every table of its
+ * its TLB operations get too, is the kspace. Populates the tables of its
  * windows, starts the arena, and clears high frames for the frame floor
  * (loam_frame_set_clear). frames must be adopted, nothing mapped in the
  * windows. kspace must not be moved; pt and frames must outlive it.

@@ -222,6 +222,15 @@ void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size);
 int loam_pt_populate(struct loam_pt *pt, uintptr_t virt, size_t size);
 
 /*
+ * The same for the tables of `level` and above alone: with the level below the
+ * root's, the root entries are there and can be shared, and the tables below
+ * come with what is mapped. Level 0 is loam_pt_populate(). -LOAM_EINVAL also
+ * for a level that the geometry has not.
+ */
+int loam_pt_populate_level(struct loam_pt *pt, uintptr_t virt, size_t size,
+			   unsigned level);
+
+/*
  * Copies the root entries that cover the range into another space's root, bit
  * by bit; they stay the tables of `from`, which must outlive `to`. Same
  * geometry and bias. -LOAM_ENOENT: `from` has none there, populate first.
@@ -236,6 +245,10 @@ int loam_pt_share(struct loam_pt *to, const struct loam_pt *from,
  */
 size_t loam_pt_tables_needed(const struct loam_pt *pt, uintptr_t virt,
 			     size_t size);
+
+/* How many loam_pt_populate_level() would make; 0 also for no such level. */
+size_t loam_pt_tables_needed_level(const struct loam_pt *pt, uintptr_t virt,
+				   size_t size, unsigned level);
 
 /* What virt maps to. */
 struct loam_pt_mapping {

@@ -11,13 +11,19 @@
  * one frame of zeros; a page gets a frame of its own when it is first needed.
  * So every address of the window can be read at any time, and memory is spent
  * only where something is written. Pages that became real stay so.
+ *
+ * Where tables come with what is mapped (config.table_level) and the window is
+ * large, the zeros are a block as large as a large page, and the window is made
+ * of large pages that all show it: one entry for 2 MiB, so that the shadow
+ * of terabytes costs little. A page that becomes real splits its large page.
  * Fields: c constant after init, k under kspace->lock.
  */
 struct loam_zero_window {
 	struct loam_kspace *kspace; /* c */
 	uintptr_t base;             /* c */
 	size_t size;                /* c: bytes, whole pages */
-	loam_pfn_t zero;            /* c: the frame that all pages share */
+	loam_pfn_t zero;            /* c: the block that all pages share */
+	unsigned zero_order;        /* c: of that block, 2^order frames */
 	size_t real_pages;          /* k */
 	unsigned flushing;          /* k: pages that other CPUs may see stale */
 };
@@ -25,7 +31,7 @@ struct loam_zero_window {
 /*
  * Maps the window, which must lie outside of kspace's own windows and be
  * unmapped. -LOAM_EINVAL, or -LOAM_ENOMEM with nothing left mapped.
- * Cost: O(pages) entries of page tables, and no other memory.
+ * Cost: O(pages), large ones where they are used, and no other memory.
  */
 int loam_zero_window_init(struct loam_zero_window *window,
 			  struct loam_kspace *kspace, uintptr_t base,

@@ -100,7 +100,9 @@ static void boot_scale_windows(struct loam_kernel *kernel)
 			 : ram > LOAM_MIB(128) ? LOAM_MIB(128)
 					       : ram;
 	uint64_t window = loam_round_up(ram + extra, LOAM_MIB(4));
-	if (window < layout->kspace.window_size) {
+	/* Where tables come with what is mapped, addresses cost nothing. */
+	if (layout->kspace.table_level == 0 &&
+	    window < layout->kspace.window_size) {
 		layout->kspace.window_size = (size_t)window;
 	}
 	loam_boot_heap_scale(kernel, ram);
@@ -109,8 +111,10 @@ static void boot_scale_windows(struct loam_kernel *kernel)
 	uint64_t covered = loam_memmap_max_usable_pfn(&kernel->memmap)
 			   << LOAM_PAGE_SHIFT;
 	covered = covered < layout->direct_size ? covered : layout->direct_size;
-	uint64_t shadow =
-		loam_round_up(covered >> LOAM_SHADOW_SHIFT, LOAM_PAGE_SIZE);
+	/* A window of large pages ends with a whole one. */
+	uint64_t shadow = loam_round_up(
+		covered >> LOAM_SHADOW_SHIFT,
+		layout->kspace.table_level == 0 ? LOAM_PAGE_SIZE : LOAM_MIB(2));
 	LOAM_VERIFY(shadow <= layout->shadow_size);
 	layout->shadow_size = (size_t)shadow;
 }
@@ -162,7 +166,8 @@ static int reserve_all(struct loam_kernel *kernel,
 	}
 	for (unsigned i = 0; i < machine->segment_count && error == 0; i++) {
 		const struct loam_boot_segment *segment = &machine->segments[i];
-		loam_phys_t phys = segment->virt - machine->layout->direct_base;
+		loam_phys_t phys =
+			loam_boot_segment_phys(machine->layout, segment);
 		/* A guard page has a frame too, which must not be used. */
 		size_t size =
 			segment->size != 0 ? segment->size : LOAM_PAGE_SIZE;
@@ -481,14 +486,25 @@ static size_t reclaim_region(struct loam_kernel *kernel, loam_phys_t base,
 	return freed;
 }
 
-/* The kernel's init pages become plain memory of the direct map. */
+/*
+ * The kernel's init pages become plain memory of the direct map, and nothing
+ * at all where the image was linked, if that is elsewhere.
+ */
 static int reclaim_protect(struct loam_kernel *kernel,
 			   const struct loam_memblock_region *region)
 {
-	uintptr_t virt = kernel->layout.direct_base + (uintptr_t)region->base;
+	const struct loam_boot_layout *layout = &kernel->layout;
+	uintptr_t virt = layout->direct_base + (uintptr_t)region->base;
 	loam_lock(&kernel->kspace.lock);
 	int error = loam_pt_protect(&kernel->pt, virt, (size_t)region->size,
 				    loam_boot_direct_prot(kernel));
+	if (error == 0 && layout->image_base != 0) {
+		long pages = loam_pt_unmap(&kernel->pt,
+					   layout->image_base +
+						   (uintptr_t)region->base,
+					   (size_t)region->size);
+		error = pages < 0 ? (int)pages : 0;
+	}
 	loam_unlock(&kernel->kspace.lock);
 	return error;
 }

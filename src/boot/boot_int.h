@@ -25,6 +25,10 @@ void loam_boot_heap_scale(struct loam_kernel *kernel, uint64_t ram_bytes);
 int loam_boot_heap_reserve(struct loam_kernel *kernel);
 void loam_boot_heap_create(struct loam_kernel *kernel);
 
+/* Where in memory a segment lies. */
+loam_phys_t loam_boot_segment_phys(const struct loam_boot_layout *layout,
+				   const struct loam_boot_segment *segment);
+
 /* The protection of plain memory in the direct map. */
 loam_prot_t loam_boot_direct_prot(const struct loam_kernel *kernel);
 

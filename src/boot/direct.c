@@ -11,7 +11,10 @@
  * the kernel's has the addresses.
  *
  * The kernel's segments lie inside and have their own protection; a segment
- * of size 0 is a guard page. What processes replace is not global.
+ * of size 0 is a guard page. Those of an image that was linked outside of the
+ * direct map are mapped there, and here a second time with the same protection
+ * but for execution: nothing is both writable and executable through any
+ * address. What processes replace is not global.
  *
  * The plan is made up of pieces: from a given address, all that bears on it is
  * asked how it is to be mapped and how far that goes. Neighbours that are alike
@@ -33,6 +36,13 @@ struct direct_plan {
 	loam_phys_t limit;
 	uint32_t range; /* of the memory map: earlier ones are behind us */
 };
+
+loam_phys_t loam_boot_segment_phys(const struct loam_boot_layout *layout,
+				   const struct loam_boot_segment *segment)
+{
+	return segment->virt - (layout->image_base != 0 ? layout->image_base
+							: layout->direct_base);
+}
 
 loam_prot_t loam_boot_direct_prot(const struct loam_kernel *kernel)
 {
@@ -108,15 +118,19 @@ static void piece_ask_segments(const struct direct_plan *plan,
 			       struct direct_piece *piece, loam_phys_t at)
 {
 	const struct loam_boot_machine *machine = plan->machine;
+	const struct loam_boot_layout *layout = &plan->kernel->layout;
 	for (unsigned i = 0; i < machine->segment_count; i++) {
 		const struct loam_boot_segment *segment = &machine->segments[i];
 		bool guard = segment->size == 0;
 		loam_phys_t size = loam_round_up(guard ? 1 : segment->size,
 						 LOAM_PAGE_SIZE);
-		if (piece_meets_virt(plan->kernel, piece, at, segment->virt,
-				     size)) {
+		loam_phys_t phys = loam_boot_segment_phys(layout, segment);
+		if (piece_meets(piece, at, phys, size)) {
+			/* An image that lies elsewhere runs there. */
+			loam_prot_t taken =
+				layout->image_base != 0 ? LOAM_PROT_EXEC : 0;
 			piece->mapped = !guard;
-			piece->prot = segment->prot |
+			piece->prot = (segment->prot & ~taken) |
 				      (piece->prot & LOAM_PROT_GLOBAL);
 		}
 	}
@@ -197,10 +211,10 @@ int loam_boot_map_direct(struct loam_kernel *kernel,
 	loam_phys_t at = 0;
 	while (at < plan.limit) {
 		struct direct_piece run = plan_run(&plan, at);
-		if (run.end - at > DIRECT_MOST) {
+		int error = 0;
+		if (run.mapped && run.end - at > DIRECT_MOST) {
 			run.end = at + DIRECT_MOST;
 		}
-		int error = 0;
 		if (run.mapped) {
 			error = loam_pt_map(&kernel->pt,
 					    layout->direct_base + (uintptr_t)at,

@@ -43,6 +43,30 @@ static const struct loam_pt_ops early_ops = {
 	.table_virt = early_table_virt,
 };
 
+/* Maps the image where it was linked, if the direct map is elsewhere. */
+static int map_image(struct loam_kernel *kernel,
+		     const struct loam_boot_machine *machine)
+{
+	loam_prot_t global = loam_boot_direct_prot(kernel) & LOAM_PROT_GLOBAL;
+	if (kernel->layout.image_base == 0) {
+		return 0;
+	}
+	int error = 0;
+	for (unsigned i = 0; i < machine->segment_count && error == 0; i++) {
+		const struct loam_boot_segment *segment = &machine->segments[i];
+		if (segment->size != 0) {
+			error = loam_pt_map(
+				&kernel->pt, segment->virt,
+				loam_boot_segment_phys(&kernel->layout,
+						       segment),
+				(size_t)loam_round_up(segment->size,
+						      LOAM_PAGE_SIZE),
+				segment->prot | global, true);
+		}
+	}
+	return error;
+}
+
 int loam_boot_tables(struct loam_kernel *kernel,
 		     const struct loam_boot_machine *machine, const char **why)
 {
@@ -60,17 +84,22 @@ int loam_boot_tables(struct loam_kernel *kernel,
 	pt->policy = machine->tlb_policy;
 	pt->bias = machine->bias;
 	error = loam_boot_map_direct(kernel, machine);
+	if (error == 0) {
+		error = map_image(kernel, machine);
+	}
 	if (error == 0 && layout->heap_size != 0) {
 		error = loam_pt_populate(pt, layout->heap_base,
 					 layout->heap_size);
 	}
 	if (error == 0) {
-		error = loam_pt_populate(pt, kspace->window_base,
-					 kspace->window_size);
+		error = loam_pt_populate_level(pt, kspace->window_base,
+					       kspace->window_size,
+					       kspace->table_level);
 	}
 	if (error == 0) {
-		error = loam_pt_populate(pt, layout->shadow_base,
-					 layout->shadow_size);
+		error = loam_pt_populate_level(pt, layout->shadow_base,
+					       layout->shadow_size,
+					       kspace->table_level);
 	}
 	if (error == 0) {
 		error = loam_pt_populate(pt, kspace->temp_base,

@@ -42,10 +42,12 @@
  *
  * Every table of both windows is made at the start (S0.10). Nothing in them
  * can then fail for want of a table, and an address space that copies the root
- * entries sees every later map (S0.12). Tables that pt needs elsewhere, for
- * the heaps' windows or to split a large page, come from a small reserve: an
- * array of cleared frames, filled up before locks are taken, so that growing
- * never re-enters an allocator.
+ * entries sees every later map (S0.12). A window of terabytes has only its upper
+ * tables made (config.table_level), which is as good for who copies the root
+ * entries; the others come as ranges do, and stay. Tables that are needed
+ * later, there, for the heaps' windows, or to split a large page, come from a
+ * small reserve: an array of cleared frames, filled up before locks are taken,
+ * so that growing never re-enters an allocator.
  *
  * Algorithm
  *
@@ -216,7 +218,8 @@ static bool config_valid(const struct loam_pt *pt,
 	       config->temp_size >= temp_least &&
 	       temp_distance >= config->window_size &&
 	       window_distance >= config->temp_size &&
-	       config->table_reserve <= LOAM_TABLE_RESERVE;
+	       config->table_reserve <= LOAM_TABLE_RESERVE &&
+	       config->table_level < pt->geometry->levels;
 }
 
 /*
@@ -226,8 +229,9 @@ static bool config_valid(const struct loam_pt *pt,
 static int kspace_start(struct loam_kspace *kspace)
 {
 	const struct loam_kspace_config *config = &kspace->config;
-	int error = loam_pt_populate(kspace->pt, config->window_base,
-				     config->window_size);
+	int error = loam_pt_populate_level(kspace->pt, config->window_base,
+					   config->window_size,
+					   config->table_level);
 	if (error == 0) {
 		error = loam_pt_populate(kspace->pt, config->temp_base,
 					 config->temp_size);

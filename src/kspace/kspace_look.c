@@ -252,8 +252,9 @@ static int check_window(struct loam_kspace *kspace)
 		return error;
 	}
 	LOAM_CHECK(pages.count == kspace->own_pages + kspace->foreign_pages);
-	LOAM_CHECK(loam_pt_tables_needed(kspace->pt, config->window_base,
-					 config->window_size) == 0);
+	LOAM_CHECK(loam_pt_tables_needed_level(kspace->pt, config->window_base,
+					       config->window_size,
+					       config->table_level) == 0);
 	LOAM_CHECK(loam_pt_tables_needed(kspace->pt, config->temp_base,
 					 config->temp_size) == 0);
 	return 0;

@@ -106,6 +106,7 @@ static int pages_map(struct loam_kspace *kspace, uintptr_t at,
 		     const loam_pfn_t *pfns, size_t count, loam_prot_t prot,
 		     enum kspace_count which)
 {
+	loam_kspace_top_up(kspace, LOAM_NOSLEEP);
 	loam_lock(&kspace->lock);
 	int error = loam_pt_map_frames(kspace->pt, at, pfns, count, prot);
 	if (error == 0) {

@@ -3,7 +3,12 @@
 #include <loam/bits.h>
 #include <loam/zero_window.h>
 
+#include "kspace_int.h"
+
 #define ZERO_BATCH 64u
+
+/* From so many large pages on, a block of zeros is worth its memory. */
+#define ZERO_LARGE_PAGES 32u
 
 static loam_prot_t window_prot(const struct loam_zero_window *window,
 			       loam_prot_t prot)
@@ -11,6 +16,39 @@ static loam_prot_t window_prot(const struct loam_zero_window *window,
 	return window->kspace->pt->geometry->global != 0
 		       ? prot | LOAM_PROT_GLOBAL
 		       : prot;
+}
+
+/* The order of the block that the window's pages are to share. */
+static unsigned window_zero_order(const struct loam_kspace *kspace, size_t size)
+{
+	const struct loam_pt_geometry *geometry = kspace->pt->geometry;
+	unsigned order = geometry->span_shift[1];
+	bool large = kspace->config.table_level != 0 &&
+		     (geometry->large_levels & 2u) != 0 &&
+		     order < LOAM_ORDER_COUNT &&
+		     size >> (LOAM_PAGE_SHIFT + order) >= ZERO_LARGE_PAGES;
+	return large ? order : 0;
+}
+
+/* Large pages, and smaller ones for a rest; all show the one block. */
+static int window_map_block_locked(struct loam_zero_window *window)
+{
+	struct loam_pt *pt = window->kspace->pt;
+	size_t block = (size_t)LOAM_PAGE_SIZE << window->zero_order;
+	size_t done = 0;
+	int error = 0;
+	while (done < window->size && error == 0) {
+		size_t size = window->size - done;
+		size = size > block ? block : size;
+		error = loam_pt_map(pt, window->base + done,
+				    loam_pfn_to_phys(window->zero), size,
+				    window_prot(window, LOAM_PROT_READ), true);
+		done += error == 0 ? size : 0;
+	}
+	if (error != 0 && done != 0) {
+		loam_pt_unmap(pt, window->base, done);
+	}
+	return error;
 }
 
 static int window_map_zeros_locked(struct loam_zero_window *window)
@@ -44,8 +82,10 @@ int loam_zero_window_init(struct loam_zero_window *window,
 	if (size == 0 || ((base | size) & LOAM_PAGE_MASK) != 0) {
 		return -LOAM_EINVAL;
 	}
-	loam_pfn_t zero = loam_frame_alloc(
-		kspace->frames, 0, LOAM_ZERO | LOAM_OWNED_BY(LOAM_OWNER_META));
+	unsigned order = window_zero_order(kspace, size);
+	loam_pfn_t zero =
+		loam_frame_alloc(kspace->frames, order,
+				 LOAM_ZERO | LOAM_OWNED_BY(LOAM_OWNER_META));
 	if (zero == LOAM_PFN_NONE) {
 		return -LOAM_ENOMEM;
 	}
@@ -54,14 +94,24 @@ int loam_zero_window_init(struct loam_zero_window *window,
 		.base = base,
 		.size = size,
 		.zero = zero,
+		.zero_order = order,
 	};
 	loam_lock(&kspace->lock);
-	int error = window_map_zeros_locked(window);
+	int error = order == 0 ? window_map_zeros_locked(window)
+			       : window_map_block_locked(window);
 	loam_unlock(&kspace->lock);
 	if (error != 0) {
-		loam_frame_free(kspace->frames, zero, 0);
+		loam_frame_free(kspace->frames, zero, order);
 	}
 	return error;
+}
+
+/* True if the frame is the shared one, or of the shared block. */
+static bool window_shares(const struct loam_zero_window *window,
+			  loam_phys_t phys)
+{
+	return loam_phys_to_pfn(phys) - window->zero <
+	       (loam_pfn_t)1 << window->zero_order;
 }
 
 /* True if the page is still the shared one. */
@@ -71,7 +121,7 @@ static bool window_is_zero_locked(const struct loam_zero_window *window,
 	struct loam_pt_mapping mapping;
 	int error = loam_pt_query(window->kspace->pt, page, &mapping);
 	LOAM_VERIFY(error == 0);
-	return loam_phys_to_pfn(mapping.phys) == window->zero;
+	return window_shares(window, mapping.phys);
 }
 
 /*
@@ -132,6 +182,7 @@ int loam_zero_window_back(void *window_pointer, void *address,
 		return 0;
 	}
 	/* No lock is held while memory is looked for: look again after. */
+	loam_kspace_top_up(kspace, flags);
 	loam_pfn_t pfn =
 		loam_frame_alloc(kspace->frames, 0,
 				 LOAM_ZERO | (flags & LOAM_NOSLEEP) |
@@ -153,20 +204,39 @@ int loam_zero_window_back(void *window_pointer, void *address,
 	return error;
 }
 
+struct window_count {
+	const struct loam_zero_window *window;
+	size_t pages;
+	size_t real;
+};
+
+/* A run of pages alike: all shared and read-only, or all real. */
+static int window_check_run(void *arg, uintptr_t virt, size_t size,
+			    loam_phys_t phys, loam_prot_t prot,
+			    size_t page_size)
+{
+	struct window_count *count = arg;
+	bool writable = (prot & LOAM_PROT_WRITE) != 0;
+	bool shared = window_shares(count->window, phys);
+	(void)virt;
+	(void)page_size;
+	LOAM_CHECK(writable != shared);
+	LOAM_CHECK(!shared ||
+		   window_shares(count->window, phys + size - LOAM_PAGE_SIZE));
+	LOAM_CHECK((prot & LOAM_PROT_USER) == 0);
+	count->pages += size >> LOAM_PAGE_SHIFT;
+	count->real += shared ? 0 : size >> LOAM_PAGE_SHIFT;
+	return 0;
+}
+
 static int window_check_locked(const struct loam_zero_window *window)
 {
-	size_t real = 0;
-	for (size_t at = 0; at < window->size; at += LOAM_PAGE_SIZE) {
-		struct loam_pt_mapping mapping;
-		LOAM_CHECK(loam_pt_query(window->kspace->pt, window->base + at,
-					 &mapping) == 0);
-		bool writable = (mapping.prot & LOAM_PROT_WRITE) != 0;
-		bool shared = loam_phys_to_pfn(mapping.phys) == window->zero;
-		LOAM_CHECK(writable != shared);
-		LOAM_CHECK((mapping.prot & LOAM_PROT_USER) == 0);
-		real += !shared;
-	}
-	LOAM_CHECK(real == window->real_pages);
+	struct window_count count = { .window = window };
+	LOAM_CHECK(loam_pt_visit(window->kspace->pt, window->base,
+				 window->base + (window->size - 1),
+				 window_check_run, &count) == 0);
+	LOAM_CHECK(count.pages == window->size >> LOAM_PAGE_SHIFT);
+	LOAM_CHECK(count.real == window->real_pages);
 	return 0;
 }
 

@@ -359,8 +359,24 @@ int loam_pt_remap_noflush(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
 	return map_replace(pt, virt, phys, prot, &flush);
 }
 
-/* How many tables the range lacks above its pages. */
-static size_t populate_plan(const struct loam_pt *pt, struct pt_range left)
+/* Pages from `page` on that have their tables down to `level` in common. */
+static size_t populate_step(const struct loam_pt *pt,
+			    const struct pt_spot *spot, unsigned level,
+			    const struct pt_range *left)
+{
+	/* Behind a large page, or behind the table that is there. */
+	unsigned over =
+		spot->level > level && pt_is_set(pt->geometry, spot->entry)
+			? spot->level
+			: level + 1;
+	return over < pt->geometry->levels
+		       ? pt_rest(pt->geometry, over, left->page, left->count)
+		       : left->count;
+}
+
+/* How many tables of `level` and above the range lacks. */
+static size_t populate_plan(const struct loam_pt *pt, struct pt_range left,
+			    unsigned level)
 {
 	const struct loam_pt_geometry *geometry = pt->geometry;
 	uintptr_t first = left.page;
@@ -368,29 +384,29 @@ static size_t populate_plan(const struct loam_pt *pt, struct pt_range left)
 	while (left.count != 0) {
 		struct pt_spot spot;
 		loam_pt_descend(pt, left.page, &spot);
-		size_t n = pt_run(geometry, left.page, left.count);
 		if (!pt_is_set(geometry, spot.entry)) {
-			missing += map_missing(pt, spot.level, 0, left.page,
+			missing += map_missing(pt, spot.level, level, left.page,
 					       first);
-		} else if (spot.level > 0) {
-			n = pt_rest(geometry, spot.level, left.page,
-				    left.count);
 		}
+		size_t n = populate_step(pt, &spot, level, &left);
 		left.page += n;
 		left.count -= n;
 	}
 	return missing;
 }
 
-int loam_pt_populate(struct loam_pt *pt, uintptr_t virt, size_t size)
+int loam_pt_populate_level(struct loam_pt *pt, uintptr_t virt, size_t size,
+			   unsigned level)
 {
 	struct pt_range left;
-	int error = loam_pt_range_own(pt, virt, size, &left);
+	int error = level < pt->geometry->levels
+			    ? loam_pt_range_own(pt, virt, size, &left)
+			    : -LOAM_EINVAL;
 	if (error != 0) {
 		return error;
 	}
 	struct pt_reserve reserve;
-	error = loam_pt_reserve(pt, populate_plan(pt, left), &reserve);
+	error = loam_pt_reserve(pt, populate_plan(pt, left, level), &reserve);
 	if (error != 0) {
 		return error;
 	}
@@ -398,13 +414,12 @@ int loam_pt_populate(struct loam_pt *pt, uintptr_t virt, size_t size)
 	while (reserve.head != 0) {
 		struct pt_spot spot;
 		loam_pt_descend(pt, left.page, &spot);
-		if (!pt_is_set(pt->geometry, spot.entry)) {
-			stale |= loam_pt_reach(pt, left.page, 0, 0, &reserve,
-					       &spot);
+		if (!pt_is_set(pt->geometry, spot.entry) &&
+		    spot.level > level) {
+			stale |= loam_pt_reach(pt, left.page, level, 0,
+					       &reserve, &spot);
 		}
-		/* Behind a large page, or behind the table that is there. */
-		unsigned over = spot.level > 0 ? spot.level : 1;
-		size_t n = pt_rest(pt->geometry, over, left.page, left.count);
+		size_t n = populate_step(pt, &spot, level, &left);
 		left.page += n;
 		left.count -= n;
 	}
@@ -414,12 +429,24 @@ int loam_pt_populate(struct loam_pt *pt, uintptr_t virt, size_t size)
 	return 0;
 }
 
+int loam_pt_populate(struct loam_pt *pt, uintptr_t virt, size_t size)
+{
+	return loam_pt_populate_level(pt, virt, size, 0);
+}
+
+size_t loam_pt_tables_needed_level(const struct loam_pt *pt, uintptr_t virt,
+				   size_t size, unsigned level)
+{
+	struct pt_range range;
+	if (level >= pt->geometry->levels ||
+	    loam_pt_range(pt, virt, size, &range) != 0) {
+		return 0;
+	}
+	return populate_plan(pt, range, level);
+}
+
 size_t loam_pt_tables_needed(const struct loam_pt *pt, uintptr_t virt,
 			     size_t size)
 {
-	struct pt_range range;
-	if (loam_pt_range(pt, virt, size, &range) != 0) {
-		return 0;
-	}
-	return populate_plan(pt, range);
+	return loam_pt_tables_needed_level(pt, virt, size, 0);
 }

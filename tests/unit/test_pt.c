@@ -177,6 +177,60 @@ TEST(canonical, "S3.30 64-bit addresses must repeat the top bit")
 	fixture_end(&fixture);
 }
 
+TEST(populate_level, "S0.10 populate makes the tables down to a level, once")
+{
+	const uintptr_t base = (uintptr_t)0x100000000000u;
+	static const struct {
+		size_t pages;
+		size_t tables[4]; /* by level: at least that and above */
+	} rows[] = {
+		{ 1, { 3, 2, 1, 0 } },
+		{ 512, { 3, 2, 1, 0 } },
+		{ 513, { 4, 2, 1, 0 } },
+		{ 512 * 512 * 3, { 3 * 512 + 3 + 1, 4, 1, 0 } },
+	};
+	for (unsigned i = 0; sizeof(uintptr_t) == 8 && i < 4 * 4; i++) {
+		size_t size = rows[i / 4].pages << LOAM_PAGE_SHIFT;
+		unsigned level = i % 4;
+		size_t tables = rows[i / 4].tables[level];
+		fixture_start(&fixture, &loam_pt_x86_64);
+		EXPECT_EQ(loam_pt_tables_needed_level(pt, base, size, level),
+			  tables);
+		EXPECT_EQ(loam_pt_populate_level(pt, base, size, level), 0);
+		EXPECT_EQ(fixture.in_use, 1 + tables);
+		EXPECT_EQ(loam_pt_tables_needed_level(pt, base, size, level),
+			  0);
+		/* What is above is there as well, what is below comes later. */
+		EXPECT_EQ(loam_pt_populate_level(pt, base, size, 3), 0);
+		EXPECT_EQ(loam_pt_populate_level(pt, base, size, level), 0);
+		EXPECT_EQ(fixture.in_use, 1 + tables);
+		EXPECT_EQ(loam_pt_populate(pt, base, size), 0);
+		EXPECT_EQ(fixture.in_use, 1 + rows[i / 4].tables[0]);
+		EXPECT_EQ(loam_pt_check(pt), 0);
+		EXPECT_EQ(loam_pt_populate_level(pt, base, size, 4),
+			  -LOAM_EINVAL);
+		EXPECT_EQ(loam_pt_tables_needed_level(pt, base, size, 4), 0);
+		fixture_end(&fixture);
+	}
+}
+
+TEST(populate_level_fails, "X.8 populate to a level leaves nothing behind")
+{
+	fixture_start(&fixture, &loam_pt_i386_pae);
+	for (unsigned fail = 1; fail <= 3; fail++) {
+		fixture.fail_nth = fail;
+		EXPECT_EQ(loam_pt_populate_level(pt, 0x40000000u,
+						 LOAM_MIB(3072), 1),
+			  -LOAM_ENOMEM);
+		EXPECT_EQ(fixture.in_use, 1);
+	}
+	fixture.fail_nth = 0;
+	EXPECT_EQ(loam_pt_populate_level(pt, 0x40000000u, LOAM_MIB(3072), 1),
+		  0);
+	EXPECT_EQ(fixture.in_use, 4);
+	fixture_end(&fixture);
+}
+
 TEST(populate, "S0.10 S0.11 populate makes one table per 4 MiB, once")
 {
 	static const struct {
