@@ -17,6 +17,7 @@
  * trap_frame.h		struct trap_frame and struct trap_context, what the
  *			entry code saves, with TRAP_FRAME_PC() and _FP()
  * loam_kernel_config.h	the library's configuration
+ * mmu.h			the geometry of its page tables, flushing
  * serial.h, video.h	where the console's text goes
  *
  * and the functions that these declare:

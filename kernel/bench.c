@@ -163,7 +163,7 @@ int bench_run(void)
 					LOAM_CACHE_NO_MERGE, NULL);
 	if (bench.objects != NULL && bench.page != NULL &&
 	    bench.cache != NULL) {
-		uint32_t eflags = cpu_read_eflags();
+		uintptr_t eflags = cpu_read_eflags();
 		cpu_cli();
 		bench_kmalloc();
 		bench_pages();

@@ -40,10 +40,13 @@ void ktest_expect_misuse(unsigned long count)
 uint64_t ktest_free_frames(void)
 {
 	struct loam_heap_stats heap = { .live_bytes = 0 };
+	struct loam_kspace_stats kspace;
 
 	loam_slab_shrink_all(&kernel.slabs);
+	loam_kspace_stats(&kernel.kspace, &kspace);
 	uint64_t frames = loam_frame_free_count(&kernel.frames) +
-			  kernel.shadow.real_pages;
+			  kernel.shadow.real_pages + kspace.table_reserve +
+			  loam_pt_count_tables(&kernel.pt);
 	if (loam_kmalloc_heap_stats(&kernel.kmalloc, &heap)) {
 		frames += kernel.heap_window.mapped_pages;
 		frames -= loam_pages_of(heap.live_bytes);

@@ -54,9 +54,9 @@ _Noreturn void ktest_skip(const char *why);
 void ktest_expect_misuse(unsigned long count);
 
 /*
- * Free frames once the slabs have given back what they can. The pages that
- * their shadow took, which it keeps, count as free, and so do those of a heap
- * behind kmalloc but for what is live.
+ * Free frames once the slabs have given back what they can. What is kept once
+ * it was taken counts as free: pages of the slabs' shadow, page tables, and a
+ * heap's behind kmalloc but for what is live.
  */
 uint64_t ktest_free_frames(void);
 

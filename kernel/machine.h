@@ -9,7 +9,8 @@
 extern const struct loam_boot_segment *machine_segments;
 extern unsigned machine_segment_count;
 
-extern const struct loam_boot_layout machine_layout;
+/* Complete once the machine is described. */
+extern struct loam_boot_layout machine_layout;
 
 /* True if every address is its physical one, but in the kernel's windows. */
 static inline bool machine_is_identity(void)

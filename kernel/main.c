@@ -4,8 +4,8 @@
 /*
  * The order is seed 004's, and each step is printed as it is done:
  *
- *	[1] temporary page directory		i386/entry.asm
- *	[2] kernel where it was linked		i386/entry.asm
+ *	[1] temporary page directory		ARCH/entry.asm
+ *	[2] kernel where it was linked		ARCH/entry.asm
  *	[3] memory map parsed			loam_boot()
  *	[4] memblock
  *	[5] buddy: page frames
@@ -29,6 +29,7 @@
 #include "heaps.h"
 #include "fpu.h"
 #include "kernel.h"
+#include "mmu.h"
 #include "programs.h"
 #include "report.h"
 #include "shell.h"
@@ -51,15 +52,14 @@ KERNEL_INIT_TEXT static void main_begin(void)
 	cpu_detect();
 	kernel.step_clock[2] = machine_clock(NULL);
 	console_init(machine_video());
-	kprintf("Loam, reference kernel for i386, on %s\n",
+	kprintf("Loam, reference kernel for %s, on %s\n", KERNEL_ARCH_NAME,
 		cpu_features.cpuid ? cpu_features.vendor
 				   : "a CPU without CPUID");
 	kprintf("[1] temporary page directory: first %u MiB, pages of %s\n",
-		(unsigned)(boot_early_end >> 20),
-		cpu_features.pse ? "4 MiB" : "4 KiB");
-	kprintf("[2] %s: kernel at 0x%08zx, entry in C at 0x%08zx\n",
+		(unsigned)(boot_early_end >> 20), mmu_early_pages());
+	kprintf("[2] %s: kernel at %p, entry in C at %p\n",
 		machine_is_identity() ? "identity" : "higher half",
-		(size_t)(uintptr_t)image_start, (size_t)(uintptr_t)kmain);
+		(void *)image_start, (void *)(uintptr_t)kmain);
 	trap_init();
 	irq_init();
 }
@@ -117,9 +117,8 @@ static bool main_demonstrate(void)
 			continue;
 		}
 		memset(blocks[i], 0x5A, sizes[i]);
-		kprintf("  %7zu  %7zu  0x%08zx  %s\n", sizes[i],
-			ksize(blocks[i]), (size_t)(uintptr_t)blocks[i],
-			report_describe(text, (uintptr_t)blocks[i]));
+		kprintf("  %7zu  %7zu  %p  %s\n", sizes[i], ksize(blocks[i]),
+			blocks[i], report_describe(text, (uintptr_t)blocks[i]));
 	}
 	uint64_t during = loam_frame_free_count(&kernel.frames);
 	for (unsigned i = LOAM_ARRAY_SIZE(sizes); i > 0; i--) {

@@ -190,17 +190,17 @@ int process_add_argument(struct process_arguments *arguments, const char *text)
  */
 static uintptr_t process_push_arguments(const struct process_arguments *a)
 {
-	uint32_t words[ABI_ARGUMENTS_MOST + 5];
+	uintptr_t words[ABI_ARGUMENTS_MOST + 5];
 	uintptr_t text = (ABI_STACK_END - a->bytes) & ~(uintptr_t)15;
 	size_t used = (3 + a->count + 2) * sizeof(words[0]);
 	uintptr_t start = (text - used) & ~(uintptr_t)15;
 	uint32_t offset = 0;
 
 	words[0] = a->count;
-	words[1] = (uint32_t)(start + 3 * sizeof(words[0]));
-	words[2] = words[1] + (a->count + 1) * (uint32_t)sizeof(words[0]);
+	words[1] = start + 3 * sizeof(words[0]);
+	words[2] = words[1] + (a->count + 1) * sizeof(words[0]);
 	for (uint32_t i = 0; i < a->count; i++) {
-		words[3 + i] = (uint32_t)text + offset;
+		words[3 + i] = text + offset;
 		offset += (uint32_t)loam_strlen(a->text + offset) + 1;
 	}
 	words[3 + a->count] = 0;

@@ -6,10 +6,14 @@
 
 #include "console.h"
 #include "kernel.h"
+#include "layout.h"
 #include "machine.h"
 #include "report.h"
 
 typedef unsigned long long ull;
+
+/* Columns of an address as %p prints it. */
+#define VIRTUAL_WIDTH (2 + 2 * (int)sizeof(uintptr_t))
 
 static const char *const range_kinds[] = {
 	[LOAM_RANGE_FREE] = "free",         [LOAM_RANGE_VMALLOC] = "vmalloc",
@@ -47,8 +51,8 @@ static void print_virtual_row(uintptr_t start, size_t size, const char *prot,
 {
 	char text[16];
 
-	kprintf("  0x%08zx  0x%08zx  %10s  %-6s  %s\n", (size_t)start,
-		(size_t)(start + size - 1), loam_format_size(text, size), prot,
+	kprintf("  %p  %p  %10s  %-6s  %s\n", (void *)start,
+		(void *)(start + size - 1), loam_format_size(text, size), prot,
 		what);
 }
 
@@ -97,21 +101,10 @@ void report_identity(void)
 	}
 }
 
-void report_ranges(void)
+static void report_segments(void)
 {
-	const struct loam_boot_layout *layout = &kernel.layout;
-	const struct loam_kspace_config *kspace = &layout->kspace;
 	char prot[8];
 
-	kprintf("\nkernel address map\n");
-	kprintf("  first       last              size  access  use\n");
-	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
-		const struct loam_boot_user_range *user = &layout->user[i];
-		print_virtual_row(user->base, user->size, "",
-				  report_user_range(i));
-	}
-	print_virtual_row(layout->direct_base, layout->direct_size, "rw----",
-			  "direct map; in it, the kernel:");
 	for (unsigned i = 0; i < machine_segment_count; i++) {
 		const struct loam_boot_segment *s = &machine_segments[i];
 		size_t size = s->size != 0 ? s->size : LOAM_PAGE_SIZE;
@@ -120,6 +113,28 @@ void report_ranges(void)
 					  ? "(gone)"
 					  : prot_text(prot, s->prot),
 				  s->name);
+	}
+}
+
+void report_ranges(void)
+{
+	const struct loam_boot_layout *layout = &kernel.layout;
+	const struct loam_kspace_config *kspace = &layout->kspace;
+
+	kprintf("\nkernel address map\n");
+	kprintf("  %-*s  %-*s  %10s  access  use\n", VIRTUAL_WIDTH, "first",
+		VIRTUAL_WIDTH, "last", "size");
+	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
+		const struct loam_boot_user_range *user = &layout->user[i];
+		print_virtual_row(user->base, user->size, "",
+				  report_user_range(i));
+	}
+	print_virtual_row(layout->direct_base, layout->direct_size, "rw----",
+			  KERNEL_IMAGE_BASE == KERNEL_BASE
+				  ? "direct map; in it, the kernel:"
+				  : "direct map");
+	if (KERNEL_IMAGE_BASE == KERNEL_BASE) {
+		report_segments();
 	}
 	print_virtual_row(layout->heap_base, layout->heap_size, "",
 			  "windows of classic heaps");
@@ -132,6 +147,9 @@ void report_ranges(void)
 			  "temporary maps");
 	if (layout->map_end != 0) {
 		report_identity();
+	}
+	if (KERNEL_IMAGE_BASE != KERNEL_BASE) {
+		report_segments();
 	}
 	kprintf("access: r read, w write, x execute, u user, g global, n not "
 		"cached\n");
@@ -155,15 +173,15 @@ static void print_mapping(const struct mapping_row *row)
 {
 	char text[8];
 	char bytes[16];
+	char page[16];
 
 	if (row->size == 0) {
 		return;
 	}
-	kprintf("  0x%08zx  0x%08zx  %10s  %-6s  0x%010llx  %s%s\n",
-		(size_t)row->virt, (size_t)(row->virt + row->size - 1),
+	kprintf("  %p  %p  %10s  %-6s  0x%010llx  %s%s\n", (void *)row->virt,
+		(void *)(row->virt + row->size - 1),
 		loam_format_size(bytes, row->size), prot_text(text, row->prot),
-		(ull)row->phys,
-		row->page_size > LOAM_PAGE_SIZE ? "4 MiB" : "4 KiB",
+		(ull)row->phys, loam_format_size(page, row->page_size),
 		row->repeated ? ", all one frame" : "");
 }
 
@@ -187,10 +205,12 @@ static int gather_mapping(void *arg, uintptr_t virt, size_t size,
 
 void report_mappings(void)
 {
-	kprintf("  first       last              size  access  physical      "
-		"pages\n");
+	kprintf("  %-*s  %-*s  %10s  access  %-12s  pages\n", VIRTUAL_WIDTH,
+		"first", VIRTUAL_WIDTH, "last", "size", "physical");
 	struct mapping_row row = { .size = 0 };
-	loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, gather_mapping, &row);
+	loam_pt_visit(&kernel.pt, 0, KERNEL_USER_END - 1, gather_mapping, &row);
+	loam_pt_visit(&kernel.pt, KERNEL_SPACE_BASE, UINTPTR_MAX,
+		      gather_mapping, &row);
 	print_mapping(&row);
 }
 
@@ -205,6 +225,7 @@ static const char *entry_flags(char to[40], uint64_t entry)
 		{ g->write_through, " through" }, { g->uncached, " uncached" },
 		{ g->accessed, " accessed" },     { g->dirty, " dirty" },
 		{ g->large, " large" },           { g->global, " global" },
+		{ g->no_execute, " nx" },
 	};
 	size_t length = 0;
 
@@ -229,11 +250,11 @@ void report_walk(uintptr_t virt)
 	char flags[40];
 
 	if (kernel.pt.ops == NULL || !kernel.pt.live) {
-		kprintf("walk of 0x%08zx: the temporary directory is in use\n",
-			(size_t)virt);
+		kprintf("walk of %p: the temporary directory is in use\n",
+			(void *)virt);
 		return;
 	}
-	kprintf("walk of 0x%08zx\n", (size_t)virt);
+	kprintf("walk of %p\n", (void *)virt);
 	unsigned count = loam_pt_walk(&kernel.pt, virt, steps);
 	for (unsigned i = 0; i < count; i++) {
 		kprintf("  level %u  table 0x%08llx  entry %4u  0x%08llx%s\n",
@@ -279,9 +300,9 @@ static void describe_window(char to[96], uintptr_t virt)
 		loam_snprintf(to, 96, "main window");
 		return;
 	}
-	loam_snprintf(to, 96, "%s range of %zu KiB at 0x%08zx",
+	loam_snprintf(to, 96, "%s range of %zu KiB at %p",
 		      range_kinds[search.kind], search.size >> 10,
-		      (size_t)search.start);
+		      (void *)search.start);
 }
 
 static void describe_frame(char to[96], loam_phys_t phys)

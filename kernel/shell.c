@@ -156,8 +156,8 @@ static int shell_alloc(const char *argument)
 		kprintf("no memory for %s bytes\n", argument);
 		return -LOAM_ENOMEM;
 	}
-	kprintf("0x%08zx: %zu bytes usable, %s\n", (size_t)(uintptr_t)block,
-		ksize(block), report_describe(text, (uintptr_t)block));
+	kprintf("%p: %zu bytes usable, %s\n", block, ksize(block),
+		report_describe(text, (uintptr_t)block));
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The calls of programs: arguments from the user's stack, results to EAX. */
+/* The calls of programs: what each of them does. */
 
 /*
  * Each call is a function of the process and its arguments, which have been
- * copied from the user's stack before: what the program changes there meanwhile
+ * copied from the user before: what the program changes there meanwhile
  * matters to nobody. Pointers among them are used by usercopy_in() and its kin
  * alone, addresses and sizes are judged by the floor below.
  */
@@ -21,28 +21,28 @@
 #define CALL_NAME_BYTES 128u
 
 struct call {
-	long (*run)(struct process *process, const uint32_t *arguments);
+	long (*run)(struct process *process, const uintptr_t *arguments);
 	uint32_t arguments;
 };
 
-static long call_exit(struct process *process, const uint32_t *a)
+static long call_exit(struct process *process, const uintptr_t *a)
 {
 	(void)process;
-	process_exit(a[0] & 0xFFu);
+	process_exit((uint32_t)a[0] & 0xFFu);
 }
 
-static long call_write(struct process *process, const uint32_t *a)
+static long call_write(struct process *process, const uintptr_t *a)
 {
 	char piece[CALL_WRITE_PIECE];
-	uint32_t length = a[1];
-	uint32_t done = 0;
+	size_t length = a[1];
+	size_t done = 0;
 
 	if (length > INT32_MAX) {
 		return -LOAM_EINVAL;
 	}
 	while (done < length && process->ending == 0) {
-		uint32_t part = length - done < sizeof(piece) ? length - done
-							      : sizeof(piece);
+		size_t part = length - done < sizeof(piece) ? length - done
+							    : sizeof(piece);
 		if (usercopy_in(piece, a[0] + done, part) != 0) {
 			return done > 0 ? (long)done : -LOAM_EFAULT;
 		}
@@ -52,13 +52,13 @@ static long call_write(struct process *process, const uint32_t *a)
 	return (long)done;
 }
 
-static long call_getpid(struct process *process, const uint32_t *a)
+static long call_getpid(struct process *process, const uintptr_t *a)
 {
 	(void)a;
 	return process->pid;
 }
 
-static long call_getppid(struct process *process, const uint32_t *a)
+static long call_getppid(struct process *process, const uintptr_t *a)
 {
 	(void)a;
 	uintptr_t state = task_lock();
@@ -68,13 +68,13 @@ static long call_getppid(struct process *process, const uint32_t *a)
 }
 
 /* Reads argv, a NULL-terminated array of strings. */
-static int call_read_arguments(struct process_arguments *to, uint32_t argv)
+static int call_read_arguments(struct process_arguments *to, uintptr_t argv)
 {
 	char *text = kmalloc(ABI_ARGUMENT_BYTES);
 	int error = text == NULL ? -LOAM_ENOMEM : 0;
 
 	while (error == 0) {
-		uint32_t string;
+		uintptr_t string;
 		error = usercopy_in(&string, argv, sizeof(string));
 		if (error != 0 || string == 0) {
 			break;
@@ -83,17 +83,17 @@ static int call_read_arguments(struct process_arguments *to, uint32_t argv)
 		error = length == -LOAM_EINVAL ? -ABI_E2BIG
 			: length < 0           ? (int)length
 					       : process_add_argument(to, text);
-		if (argv > UINT32_MAX - sizeof(string)) {
+		if (argv > UINTPTR_MAX - sizeof(string)) {
 			error = -LOAM_EFAULT;
 		}
-		argv += (uint32_t)sizeof(string);
+		argv += sizeof(string);
 	}
 	kfree(text);
 	return error;
 }
 
 /* The name comes first; argv[0], if there is one, is what the program sees. */
-static long call_spawn(struct process *process, const uint32_t *a)
+static long call_spawn(struct process *process, const uintptr_t *a)
 {
 	struct process_arguments *arguments = kzalloc(sizeof(*arguments));
 	char name[CALL_NAME_BYTES];
@@ -115,14 +115,14 @@ static long call_spawn(struct process *process, const uint32_t *a)
 	return result;
 }
 
-static long call_fork(struct process *process, const uint32_t *a)
+static long call_fork(struct process *process, const uintptr_t *a)
 {
 	(void)process;
 	(void)a;
 	return process_fork();
 }
 
-static long call_wait(struct process *process, const uint32_t *a)
+static long call_wait(struct process *process, const uintptr_t *a)
 {
 	uint32_t status = 0;
 
@@ -139,7 +139,7 @@ static long call_wait(struct process *process, const uint32_t *a)
 	return pid;
 }
 
-static long call_sleep(struct process *process, const uint32_t *a)
+static long call_sleep(struct process *process, const uintptr_t *a)
 {
 	uint64_t end = task_now() + 1 + a[0] / (1000 / ABI_HZ) +
 		       (a[0] % (1000 / ABI_HZ) != 0 ? 1 : 0);
@@ -150,13 +150,13 @@ static long call_sleep(struct process *process, const uint32_t *a)
 	return process->ending != 0 ? -ABI_EINTR : 0;
 }
 
-static long call_kill(struct process *process, const uint32_t *a)
+static long call_kill(struct process *process, const uintptr_t *a)
 {
 	(void)process;
 	return process_kill((int)a[0], ABI_END_KILL);
 }
 
-static long call_yield(struct process *process, const uint32_t *a)
+static long call_yield(struct process *process, const uintptr_t *a)
 {
 	(void)process;
 	(void)a;
@@ -164,7 +164,7 @@ static long call_yield(struct process *process, const uint32_t *a)
 	return 0;
 }
 
-static long call_ticks(struct process *process, const uint32_t *a)
+static long call_ticks(struct process *process, const uintptr_t *a)
 {
 	(void)process;
 	(void)a;
@@ -182,22 +182,17 @@ static const struct call calls[ABI_CALL_COUNT] = {
 
 void process_call(struct trap_frame *frame)
 {
-	uint32_t arguments[CALL_ARGUMENTS_MOST];
-	uint32_t number = trap_call_number(frame);
+	uintptr_t arguments[CALL_ARGUMENTS_MOST];
+	uintptr_t number = trap_call_number(frame);
 	struct process *process = process_current();
 	long result = -ABI_ENOSYS;
 
 	if (number < ABI_CALL_COUNT && calls[number].run != NULL) {
 		const struct call *call = &calls[number];
-		result =
-			call->arguments == 0
-				? 0
-				: usercopy_in(arguments, trap_user_stack(frame),
-					      call->arguments *
-						      sizeof(arguments[0]));
+		result = trap_call_arguments(frame, arguments, call->arguments);
 		if (result == 0) {
 			result = call->run(process, arguments);
 		}
 	}
-	trap_set_result(frame, (uint32_t)result);
+	trap_set_result(frame, result);
 }

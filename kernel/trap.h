@@ -7,9 +7,11 @@
 
 #include "trap_frame.h"
 
+#define TRAP_NMI 2u
 #define TRAP_NO_COPROCESSOR 7u
 #define TRAP_DOUBLE_FAULT 8u
 #define TRAP_PAGE_FAULT 14u
+#define TRAP_MACHINE_CHECK 18u
 #define TRAP_COUNT 32u /* exceptions; interrupt line n is vector 32 + n */
 #define TRAP_LINES 16u
 
@@ -84,7 +86,7 @@ void trap_print_user(const struct trap_frame *frame);
 
 /* -------- between the machine's entry code and its handlers -------- */
 
-/* int 0x80, interrupts off; returns to have the program resume. */
+/* A call of ring 3, interrupts off; returns to have the program resume. */
 void trap_syscall(struct trap_frame *frame);
 
 /* First on a new stack, interrupts off. */
@@ -120,6 +122,9 @@ void exception_print_access(uintptr_t address, uint32_t error);
 
 /* What the CPU says of the page fault, and the walk for its address. */
 void exception_print_page_fault(uint32_t error);
+
+/* Says so if the current stack overflowed, to go by the stack pointer. */
+void exception_print_overflow(uintptr_t sp);
 
 /*
  * Prints return addresses found on the stack from sp up, with names. fp is

@@ -8,6 +8,7 @@
 # is linked, above its place in memory.
 KERNEL_BASE_i386_higher := 0xC0000000
 KERNEL_BASE_i386_identity := 0
+KERNEL_BASE_x86_64_higher := 0xffffffff80000000
 KERNEL_BASE = $(or $(KERNEL_BASE_$(ARCH)_$(LAYOUT)),$(error no LAYOUT=$(LAYOUT) \
 	for $(ARCH)))
 
@@ -27,6 +28,11 @@ KERNEL_ARCH_i386 := -m32 -march=i486 -mtune=generic \
 	-mpreferred-stack-boundary=2 -mregparm=3
 KERNEL_NASM_i386 := elf32
 KERNEL_LD_i386 := elf_i386
+
+# Linked into the last 2 GiB; an interrupt would write over a red zone.
+KERNEL_ARCH_x86_64 := -m64 -mtune=generic -mcmodel=kernel -mno-red-zone
+KERNEL_NASM_x86_64 := elf64
+KERNEL_LD_x86_64 := elf_x86_64
 
 KERNEL_CFLAGS := $(BASE_CFLAGS) $(KERNEL_ARCH_$(ARCH)) -ffreestanding \
 	-fno-pie -mgeneral-regs-only -fno-stack-protector \

@@ -67,7 +67,7 @@ struct loam_boot_layout {
 	 * the direct map. 0: the image lies in the direct map.
 	 */
 	uintptr_t image_base;
-	size_t direct_size;    /* most that may be directly used */
+	size_t direct_size; /* most that may be directly used */
 	/*
 	 * 0: of [0, direct_size), memory is mapped. Otherwise all of [0,
 	 * map_end) is mapped at direct_base, be it memory or not, but for the

@@ -8,7 +8,6 @@
 #include "../trap.h"
 #include "cpu.h"
 #include "gdt.h"
-#include "layout.h"
 
 static void print_general(const struct trap_frame *f, uintptr_t sp)
 {
@@ -46,8 +45,6 @@ void trap_double_fault(void)
 	struct gdt_tss *tss = &gdt_tss_kernel;
 	struct trap_context *context =
 		exception_expected(TRAP_DOUBLE_FAULT, 0, tss->eip);
-	uintptr_t bottom;
-	uintptr_t top;
 	char name[64];
 
 	if (context != NULL) {
@@ -65,14 +62,7 @@ void trap_double_fault(void)
 	exception_begin();
 	kprintf("\ndouble fault at 0x%08x %s\n", tss->eip,
 		symbol_format(name, tss->eip));
-	task_stack(&bottom, &top);
-	if (tss->esp - (bottom - LOAM_PAGE_SIZE) <= LOAM_PAGE_SIZE) {
-		kprintf("the %s stack (%u bytes) overflowed into its guard "
-			"page\n",
-			bottom == (uintptr_t)boot_stack_bottom ? "boot"
-							       : "kernel",
-			(unsigned)(top - bottom));
-	}
+	exception_print_overflow(tss->esp);
 	struct trap_frame frame = {
 		.edi = tss->edi,
 		.esi = tss->esi,
@@ -88,7 +78,6 @@ void trap_double_fault(void)
 	};
 	exception_print_page_fault(TRAP_PF_WRITE);
 	exception_print_registers(&frame, tss->esp);
-	exception_trace(tss->eip, tss->esp < bottom ? bottom : tss->esp,
-			tss->ebp);
+	exception_trace(tss->eip, tss->esp, tss->ebp);
 	machine_exit(false);
 }

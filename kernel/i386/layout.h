@@ -9,6 +9,11 @@
 #include KERNEL_LAYOUT_FILE
 
 #define KERNEL_LOAD 0x00100000u
+/* The image lies in the direct map. */
+#define KERNEL_IMAGE_BASE KERNEL_BASE
+/* Addresses below the one and from the other on can be translated. */
+#define KERNEL_USER_END 0xC0000000u
+#define KERNEL_SPACE_BASE 0xC0000000u
 
 /* Seed 003's places of a process, and where its brk and maps go. */
 #define KERNEL_USER_STACK_BASE 0x003FB000u
@@ -29,6 +34,7 @@
 #define VIRT_TO_PHYS(addr) ((addr)-KERNEL_BASE)
 #define PHYS_TO_VIRT(addr) ((addr) + KERNEL_BASE)
 
+#define KERNEL_ARCH_NAME "i386"
 #define KERNEL_STACK_BYTES 16384u
 
 /* From kernel.ld: starts and ends of the sections, page aligned. */

@@ -3,12 +3,12 @@
 
 #include "../machine.h"
 #include "layout.h"
+#include "machine_stack.h"
 
-const struct loam_boot_layout machine_layout = {
+struct loam_boot_layout machine_layout = {
 	.direct_base = KERNEL_BASE,
 	.direct_size = KERNEL_DIRECT_SIZE,
 	.dma_end = LOAM_MIB(16),
-	.reach_end = LOAM_GIB(4),
 	.kspace = {
 		.window_base = KERNEL_WINDOW_BASE,
 		.window_size = KERNEL_WINDOW_SIZE,
@@ -39,3 +39,8 @@ LOAM_STATIC_ASSERT(KERNEL_SHADOW_SIZE ==
 LOAM_STATIC_ASSERT(KERNEL_USER_PROGRAM_BASE + KERNEL_USER_PROGRAM_SIZE <=
 			   KERNEL_USER_SPACE_BASE,
 		   "the user's ranges do not overlap");
+
+const struct machine_stack machine_stacks[] = {
+	{ "boot stack", boot_stack_guard, boot_stack_bottom, boot_stack_top },
+};
+const unsigned machine_stack_count = LOAM_ARRAY_SIZE(machine_stacks);

@@ -5,6 +5,21 @@
 #include "gdt.h"
 #include "mmu.h"
 
+void mmu_prepare(const char *cmdline)
+{
+	(void)cmdline;
+}
+
+const char *mmu_early_pages(void)
+{
+	return cpu_features.pse ? "4 MiB" : "4 KiB";
+}
+
+loam_phys_t mmu_reach_end(void)
+{
+	return LOAM_GIB(4);
+}
+
 const struct loam_pt_geometry *mmu_geometry(void)
 {
 	return cpu_features.pse ? &loam_pt_i386_pse : &loam_pt_i386;

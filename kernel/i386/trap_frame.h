@@ -28,21 +28,23 @@ static inline bool trap_from_user(const struct trap_frame *frame)
 	return (frame->cs & 3u) != 0;
 }
 
-/* A call of a program: its number, where its arguments are, its result. */
-static inline uint32_t trap_call_number(const struct trap_frame *frame)
+/* A call of a program: its number, and where its result goes. */
+static inline uintptr_t trap_call_number(const struct trap_frame *frame)
 {
 	return frame->eax;
 }
 
-static inline uintptr_t trap_user_stack(const struct trap_frame *frame)
+static inline void trap_set_result(struct trap_frame *frame, long result)
 {
-	return frame->user_esp;
+	frame->eax = (uint32_t)result;
 }
 
-static inline void trap_set_result(struct trap_frame *frame, uint32_t result)
-{
-	frame->eax = result;
-}
+/*
+ * Its arguments, at most four, of which count are wanted. -LOAM_EFAULT: there
+ * is no stack to take them from.
+ */
+int trap_call_arguments(const struct trap_frame *frame, uintptr_t *to,
+			size_t count);
 
 /* -------- between traps.asm, idt.c, user.c and fault_task.c -------- */
 

@@ -5,6 +5,7 @@
 
 #include "../process.h"
 #include "../task.h"
+#include "../usercopy.h"
 #include "cpu.h"
 #include "gdt.h"
 #include "trap.h"
@@ -47,6 +48,14 @@ void *trap_prepare(void *stack_end, void (*entry)(void *argument),
 void trap_set_stack(void *stack_end)
 {
 	gdt_tss_kernel.esp0 = (uintptr_t)stack_end;
+}
+
+int trap_call_arguments(const struct trap_frame *frame, uintptr_t *to,
+			size_t count)
+{
+	return count == 0 ? 0
+			  : usercopy_in(to, frame->user_esp,
+					count * sizeof(to[0]));
 }
 
 void trap_syscall(struct trap_frame *frame)

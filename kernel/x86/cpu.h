@@ -17,16 +17,27 @@
 #define CPU_CR0_WP 0x00010000u /* read-only holds for the kernel too */
 #define CPU_CR0_PG 0x80000000u
 #define CPU_CR4_PSE 0x00000010u
+#define CPU_CR4_PAE 0x00000020u
 #define CPU_CR4_PGE 0x00000080u
 #define CPU_CR4_OSFXSR 0x00000200u     /* SSE may be used */
 #define CPU_CR4_OSXMMEXCPT 0x00000400u /* ... and its errors are exceptions */
+#define CPU_CR4_SMEP 0x00100000u       /* the kernel executes no user page */
+#define CPU_CR4_SMAP 0x00200000u /* nor touches one, unless EFLAGS.AC says so */
 
 /* Bits of EDX after CPUID with EAX = 1. */
 #define CPU_CPUID_PSE 0x00000008u
 #define CPU_CPUID_TSC 0x00000010u
+#define CPU_CPUID_PAE 0x00000040u
 #define CPU_CPUID_PGE 0x00002000u
 #define CPU_CPUID_FXSR 0x01000000u
 #define CPU_CPUID_SSE2 0x04000000u
+/* Of EBX and ECX with EAX = 7. */
+#define CPU_CPUID_SMEP 0x00000080u
+#define CPU_CPUID_SMAP 0x00100000u
+#define CPU_CPUID_LA57 0x00010000u
+/* Of EDX with EAX = 0x80000001. */
+#define CPU_CPUID_NX 0x00100000u
+#define CPU_CPUID_PAGE1GB 0x04000000u
 
 /* What this CPU has. All false until cpu_detect(). */
 struct cpu_features {
@@ -36,6 +47,13 @@ struct cpu_features {
 	bool pse;    /* pages of 4 MiB */
 	bool pge;    /* global pages */
 	bool tsc;    /* a time-stamp counter */
+	bool pae;    /* entries of 64 bits, pages of 2 MiB */
+	bool nx;     /* no-execute */
+	bool page1gb;
+	bool smep;
+	bool smap;
+	bool la57;         /* five levels of tables */
+	uint8_t phys_bits; /* of a physical address */
 };
 extern struct cpu_features cpu_features;
 
@@ -147,6 +165,24 @@ static inline void cpu_cpuid(uint32_t leaf, uint32_t out[4])
 			 : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]),
 			   "=d"(out[3])
 			 : "a"(leaf), "c"(0));
+}
+
+/* Model-specific registers, where cpu_features says that there are any. */
+static inline uint64_t cpu_read_msr(uint32_t number)
+{
+	uint32_t low;
+	uint32_t high;
+	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(number));
+	return (uint64_t)high << 32 | low;
+}
+
+static inline void cpu_write_msr(uint32_t number, uint64_t value)
+{
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(number), "a"((uint32_t)value),
+			   "d"((uint32_t)(value >> 32))
+			 : "memory");
 }
 
 static inline void cpu_out8(uint16_t port, uint8_t value)

@@ -80,6 +80,9 @@ void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
 	kprintf("stack trace (? : perhaps):\n");
 	kprintf("    %0*zx  %s\n", TRACE_DIGITS, pc, symbol_format(name, pc));
 	task_stack(&bottom, &top);
+	if (sp < bottom && bottom - sp <= LOAM_PAGE_SIZE) {
+		sp = bottom; /* it overflowed */
+	}
 	if (sp < bottom || sp >= top) {
 		kprintf("    sp %p is not in this stack\n", (void *)sp);
 		return;
@@ -138,18 +141,38 @@ void exception_begin(void)
 	exception_reporting = true;
 }
 
+void exception_print_overflow(uintptr_t sp)
+{
+	uintptr_t bottom;
+	uintptr_t top;
+
+	task_stack(&bottom, &top);
+	if (sp - (bottom - LOAM_PAGE_SIZE) <= LOAM_PAGE_SIZE) {
+		kprintf("the %s stack (%u bytes) overflowed into its guard "
+			"page\n",
+			bottom == (uintptr_t)boot_stack_bottom ? "boot"
+							       : "kernel",
+			(unsigned)(top - bottom));
+	}
+}
+
 _Noreturn static void exception_panic(const struct trap_frame *frame)
 {
 	uintptr_t pc = TRAP_FRAME_PC(frame);
 	uintptr_t sp = exception_stack_of(frame);
+	unsigned vector = (unsigned)frame->vector;
+	uint32_t error = (uint32_t)frame->error;
 	char name[64];
 
 	exception_begin();
-	kprintf("\nexception %u, %s, error code 0x%x\n", frame->vector,
-		exception_name((uint32_t)frame->vector), frame->error);
+	kprintf("\nexception %u, %s, error code 0x%x\n", vector,
+		exception_name(vector), error);
 	kprintf("at %p %s\n", (void *)pc, symbol_format(name, pc));
-	if (frame->vector == TRAP_PAGE_FAULT) {
-		exception_print_page_fault(frame->error);
+	if (vector == TRAP_PAGE_FAULT) {
+		exception_print_page_fault(error);
+	}
+	if (vector == TRAP_DOUBLE_FAULT) {
+		exception_print_overflow(sp);
 	}
 	exception_print_registers(frame, sp);
 	exception_trace(pc, sp, TRAP_FRAME_FP(frame));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Floating-point and SSE registers of programs, and the loan of them. */
-#ifndef KERNEL_I386_FPU_H
-#define KERNEL_I386_FPU_H
+#ifndef KERNEL_X86_FPU_H
+#define KERNEL_X86_FPU_H
 
 #include <loam/types.h>
 

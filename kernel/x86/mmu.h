@@ -11,7 +11,19 @@ extern const struct loam_tlb_ops mmu_tlb_ops;
 /* For the 386, which has no invlpg. */
 extern const struct loam_tlb_ops mmu_tlb_ops_386;
 
-/* The geometry this CPU has. */
+/*
+ * Gets the temporary tables ready for what the command line asks of the
+ * permanent ones: before anything asks for the geometry.
+ */
+void mmu_prepare(const char *cmdline);
+
+/* The size of the pages that the temporary tables use, for people. */
+const char *mmu_early_pages(void);
+
+/* Physical addresses below this can be mapped. */
+loam_phys_t mmu_reach_end(void);
+
+/* The geometry of the permanent tables on this CPU. */
 const struct loam_pt_geometry *mmu_geometry(void);
 
 /* tlb=auto, invlpg or cr3; anything else is reported and taken as auto. */

@@ -8,6 +8,7 @@
 #include "../machine.h"
 #include "cpu.h"
 #include "layout.h"
+#include "machine_stack.h"
 #include "mmu.h"
 #include "trap.h"
 
@@ -16,7 +17,9 @@
 #define KEYBOARD_COMMAND 0x64u
 #define KEYBOARD_RESET 0xFEu
 
-static struct loam_boot_segment segments[7];
+#define MOST_SEGMENTS 16u
+
+static struct loam_boot_segment segments[MOST_SEGMENTS];
 const struct loam_boot_segment *machine_segments = segments;
 unsigned machine_segment_count;
 
@@ -24,6 +27,7 @@ static void machine_add_segment(const char *name, const char *start,
 				const char *end, loam_prot_t prot,
 				enum loam_reservation owner)
 {
+	LOAM_VERIFY(machine_segment_count < MOST_SEGMENTS);
 	segments[machine_segment_count++] = (struct loam_boot_segment){
 		.name = name,
 		.virt = (uintptr_t)start,
@@ -48,10 +52,13 @@ static void machine_add_segments(void)
 			    LOAM_RESERVED_KERNEL_DATA);
 	machine_add_segment("data", data_start, data_end, rw,
 			    LOAM_RESERVED_KERNEL_DATA);
-	machine_add_segment("stack guard", boot_stack_guard, boot_stack_guard,
-			    0, LOAM_RESERVED_KERNEL_DATA);
-	machine_add_segment("boot stack", boot_stack_bottom, boot_stack_top, rw,
-			    LOAM_RESERVED_KERNEL_DATA);
+	for (unsigned i = 0; i < machine_stack_count; i++) {
+		const struct machine_stack *stack = &machine_stacks[i];
+		machine_add_segment("stack guard", stack->guard, stack->guard,
+				    0, LOAM_RESERVED_KERNEL_DATA);
+		machine_add_segment(stack->name, stack->bottom, stack->top, rw,
+				    LOAM_RESERVED_KERNEL_DATA);
+	}
 	machine_add_segment("init data", init_bss_start, init_bss_end, rw,
 			    LOAM_RESERVED_KERNEL_INIT);
 }
@@ -92,7 +99,9 @@ static uint32_t machine_slab_flags(const char *cmdline)
 
 void machine_describe(struct loam_boot_machine *machine, const char *cmdline)
 {
+	mmu_prepare(cmdline);
 	machine_add_segments();
+	machine_layout.reach_end = mmu_reach_end();
 	*machine = (struct loam_boot_machine){
 		.layout = &machine_layout,
 		.geometry = mmu_geometry(),

@@ -198,6 +198,22 @@ static struct direct_piece plan_run(struct direct_plan *plan, loam_phys_t at)
 	return run;
 }
 
+/* Maps [at, end) of the plan, which has been left behind: in steps. */
+static int map_run(struct loam_kernel *kernel, loam_phys_t at, loam_phys_t end,
+		   loam_prot_t prot)
+{
+	int error = 0;
+	while (at < end && error == 0) {
+		loam_phys_t size =
+			end - at < DIRECT_MOST ? end - at : DIRECT_MOST;
+		error = loam_pt_map(&kernel->pt,
+				    kernel->layout.direct_base + (uintptr_t)at,
+				    at, (size_t)size, prot, true);
+		at += size;
+	}
+	return error;
+}
+
 int loam_boot_map_direct(struct loam_kernel *kernel,
 			 const struct loam_boot_machine *machine)
 {
@@ -211,16 +227,8 @@ int loam_boot_map_direct(struct loam_kernel *kernel,
 	loam_phys_t at = 0;
 	while (at < plan.limit) {
 		struct direct_piece run = plan_run(&plan, at);
-		int error = 0;
-		if (run.mapped && run.end - at > DIRECT_MOST) {
-			run.end = at + DIRECT_MOST;
-		}
-		if (run.mapped) {
-			error = loam_pt_map(&kernel->pt,
-					    layout->direct_base + (uintptr_t)at,
-					    at, (size_t)(run.end - at),
-					    run.prot, true);
-		}
+		int error =
+			run.mapped ? map_run(kernel, at, run.end, run.prot) : 0;
 		if (error != 0) {
 			return error;
 		}

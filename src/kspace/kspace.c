@@ -42,9 +42,9 @@
  *
  * Every table of both windows is made at the start (S0.10). Nothing in them
  * can then fail for want of a table, and an address space that copies the root
- * entries sees every later map (S0.12). A window of terabytes has only its upper
- * tables made (config.table_level), which is as good for who copies the root
- * entries; the others come as ranges do, and stay. Tables that are needed
+ * entries sees every later map (S0.12). A window of terabytes has only its
+ * upper tables made (config.table_level), which is as good for who copies the
+ * root entries; the others come as ranges do, and stay. Tables that are needed
  * later, there, for the heaps' windows, or to split a large page, come from a
  * small reserve: an array of cleared frames, filled up before locks are taken,
  * so that growing never re-enters an allocator.

@@ -468,7 +468,9 @@ KTEST(stats_add_up, "X.9 statistics: used, free, peak and failed add up")
 	kfree(large);
 	loam_kmalloc_stats(&kernel.kmalloc, &after);
 	EXPECT_EQ(stats_live(&after), stats_live(&before));
+	loam_kmalloc_fail_nth(&kernel.kmalloc, 1);
 	EXPECT(kmalloc(LOAM_KMALLOC_MAX) == NULL);
+	loam_kmalloc_fail_nth(&kernel.kmalloc, 0);
 	loam_kmalloc_stats(&kernel.kmalloc, &after);
 	EXPECT(after.failed > before.failed);
 	for (unsigned i = 0; i < LOAM_ZONE_COUNT; i++) {
@@ -548,13 +550,13 @@ KTEST(lock_interrupts, "X.8 a lock keeps interrupts out and lets them in again")
 	loam_lock_init(&lock, "test", LOAM_RANK_KMALLOC);
 	cpu_sti();
 	loam_lock(&lock);
-	uint32_t held = cpu_read_eflags();
+	uintptr_t held = cpu_read_eflags();
 	loam_unlock(&lock);
-	uint32_t after = cpu_read_eflags();
+	uintptr_t after = cpu_read_eflags();
 	cpu_cli();
 	loam_lock(&lock);
 	loam_unlock(&lock);
-	uint32_t off = cpu_read_eflags();
+	uintptr_t off = cpu_read_eflags();
 	EXPECT_EQ(held & CPU_EFLAGS_IF, 0);
 	EXPECT_EQ(after & CPU_EFLAGS_IF, CPU_EFLAGS_IF);
 	EXPECT_EQ(off & CPU_EFLAGS_IF, 0);

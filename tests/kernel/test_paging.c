@@ -79,7 +79,7 @@ KTEST(paging_stack_overflow, "S4.19 a stack overflow arrives as a double fault")
 /* The protection the plan gives to a page of the direct map; 0: none. */
 static loam_prot_t plan_direct(loam_phys_t phys)
 {
-	uintptr_t virt = PHYS_TO_VIRT((uintptr_t)phys);
+	uintptr_t virt = KERNEL_IMAGE_BASE + (uintptr_t)phys;
 
 	for (unsigned i = 0; i < machine_segment_count; i++) {
 		const struct loam_boot_segment *s = &machine_segments[i];
@@ -107,13 +107,27 @@ static loam_prot_t plan_direct(loam_phys_t phys)
 		       : 0;
 }
 
+/* Where the map of this machine ends in the direct map, and a bit more. */
+static loam_phys_t plan_end(void)
+{
+	const struct loam_mem_range *last =
+		&kernel.memmap.ranges[kernel.memmap.count - 1];
+	loam_phys_t end = last->base + last->size + LOAM_MIB(4);
+	loam_phys_t most = KERNEL_DIRECT_SIZE;
+
+	return end < most ? end : most;
+}
+
 KTEST(paging_direct_map, "S4.19 the direct map is the plan, page by page")
 {
 	const loam_prot_t looked_at =
 		LOAM_PROT_WRITE | LOAM_PROT_USER | LOAM_PROT_UNCACHED;
+	loam_phys_t end = plan_end();
 
-	for (loam_phys_t phys = 0; phys < KERNEL_DIRECT_SIZE;
-	     phys += LOAM_PAGE_SIZE) {
+	/* Beyond 1 GiB every 17th page, so that each is met sometimes. */
+	for (loam_phys_t phys = 0; phys < end;
+	     phys +=
+	     phys < LOAM_GIB(1) ? LOAM_PAGE_SIZE : 17 * LOAM_PAGE_SIZE) {
 		uintptr_t virt = PHYS_TO_VIRT((uintptr_t)phys);
 		loam_prot_t planned = plan_direct(phys);
 		struct loam_pt_mapping mapping;
@@ -152,6 +166,9 @@ static int visit_windows(void *arg, uintptr_t virt, size_t size,
 	if (virt - KERNEL_BASE < KERNEL_DIRECT_SIZE) {
 		return last - KERNEL_BASE < KERNEL_DIRECT_SIZE ? 0 : 2;
 	}
+	if (KERNEL_IMAGE_BASE != KERNEL_BASE && virt >= (uintptr_t)init_end) {
+		return last < (uintptr_t)init_bss_start ? 0 : 6;
+	}
 	if (virt - KERNEL_SHADOW_BASE < KERNEL_SHADOW_SIZE) {
 		return last - KERNEL_SHADOW_BASE < KERNEL_SHADOW_SIZE ? 0 : 5;
 	}
@@ -176,11 +193,21 @@ KTEST(paging_windows, "S4.19 outside the direct map only ranges are mapped")
 	void *block = vmalloc(LOAM_KIB(64));
 
 	EXPECT(block != NULL);
-	EXPECT_EQ(
-		loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, visit_windows, &runs),
-		0);
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, 0, KERNEL_USER_END - 1,
+				visit_windows, &runs),
+		  0);
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, KERNEL_SPACE_BASE, UINTPTR_MAX,
+				visit_windows, &runs),
+		  0);
 	EXPECT(runs > 2);
 	vfree(block);
+}
+
+/* Bytes that one entry of this level covers. */
+static uintptr_t entry_span(unsigned level)
+{
+	return (uintptr_t)LOAM_PAGE_SIZE
+	       << kernel.pt.geometry->span_shift[level];
 }
 
 static int visit_supervisor(void *arg, uintptr_t virt, size_t size,
@@ -197,14 +224,23 @@ static int visit_supervisor(void *arg, uintptr_t virt, size_t size,
 
 KTEST(paging_supervisor, "S4.30 no mapping of the kernel's is the user's too")
 {
-	EXPECT_EQ(loam_pt_visit(&kernel.pt, 0, UINTPTR_MAX, visit_supervisor,
-				NULL),
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, 0, KERNEL_USER_END - 1,
+				visit_supervisor, NULL),
 		  0);
-	/* Nor may a page become so by its directory entry alone. */
+	EXPECT_EQ(loam_pt_visit(&kernel.pt, KERNEL_SPACE_BASE, UINTPTR_MAX,
+				visit_supervisor, NULL),
+		  0);
+	/* Nor may a page become so by its entry in the root alone. */
 	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
-	for (unsigned i = 0; i < 1024; i++) {
-		loam_pt_walk(&kernel.pt, (uintptr_t)i << 22, steps);
+	uintptr_t span = entry_span(kernel.pt.geometry->levels - 1u);
+	uintptr_t last = UINTPTR_MAX - (span - 1);
+	for (uintptr_t at = machine_is_identity() ? 0 : KERNEL_SPACE_BASE;;
+	     at += span) {
+		loam_pt_walk(&kernel.pt, at, steps);
 		EXPECT_EQ(steps[0].entry & kernel.pt.geometry->user, 0);
+		if (at >= last) {
+			return;
+		}
 	}
 }
 
@@ -264,8 +300,11 @@ KTEST(paging_user_ranges, "S3.7 X.4 nobody has memory that a process hides")
 
 	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
 		const struct loam_boot_user_range *user = &layout->user[i];
-		for (size_t at = 0; at < user->size; at += LOAM_PAGE_SIZE) {
-			uintptr_t page = user->base + at;
+		/* Beyond 4 GiB one page in each GiB. */
+		for (uint64_t at = 0; at < user->size;
+		     at += at < LOAM_GIB(4) ? LOAM_PAGE_SIZE
+					    : LOAM_GIB(1) + LOAM_PAGE_SIZE) {
+			uintptr_t page = user->base + (uintptr_t)at;
 			uintptr_t phys = VIRT_TO_PHYS(page);
 			struct loam_pt_mapping mapping;
 			if (loam_pt_query(&kernel.pt, page, &mapping) == 0) {
@@ -283,12 +322,19 @@ KTEST(paging_user_ranges, "S3.7 X.4 nobody has memory that a process hides")
 	}
 }
 
-static void expect_tables(uintptr_t base, size_t size)
+/* Every table of `level` and above that the range has need of is there. */
+static void expect_tables(uintptr_t base, size_t size, unsigned level)
 {
 	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
+	uintptr_t span = entry_span(level + 1);
+	uintptr_t end = base + (size - 1);
 
-	for (uintptr_t i = base >> 22; i <= (base + size - 1) >> 22; i++) {
-		EXPECT_EQ(loam_pt_walk(&kernel.pt, i << 22, steps), 2);
+	for (uintptr_t at = base; at - base <= end - base; at += span) {
+		EXPECT(loam_pt_walk(&kernel.pt, at, steps) >=
+		       kernel.pt.geometry->levels - level);
+		if (end - at < span) {
+			return;
+		}
 	}
 }
 
@@ -297,20 +343,22 @@ KTEST(paging_tables_exist, "S0.10 S2.19 every table of the windows is there")
 	const struct loam_boot_layout *layout = &kernel.layout;
 	const struct loam_kspace_config *kspace = &layout->kspace;
 
-	expect_tables(layout->heap_base, layout->heap_size);
-	expect_tables(kspace->window_base, kspace->window_size);
-	expect_tables(layout->shadow_base, layout->shadow_size);
-	expect_tables(kspace->temp_base, kspace->temp_size);
+	expect_tables(layout->heap_base, layout->heap_size, 0);
+	expect_tables(kspace->window_base, kspace->window_size,
+		      kspace->table_level);
+	expect_tables(layout->shadow_base, layout->shadow_size,
+		      kspace->table_level);
+	expect_tables(kspace->temp_base, kspace->temp_size, 0);
 }
 
 KTEST(paging_growth, "S0.10 growing in the window leaves the directory alone")
 {
-	const uint32_t *directory = loam_host_phys_to_virt(kernel.pt.root);
-	static uint32_t before[1024];
+	const uintptr_t *root = loam_host_phys_to_virt(kernel.pt.root);
+	static uintptr_t before[LOAM_PAGE_SIZE / sizeof(uintptr_t)];
 	size_t tables = loam_pt_count_tables(&kernel.pt);
 	void *blocks[8];
 
-	memcpy(before, directory, sizeof(before));
+	memcpy(before, root, sizeof(before));
 	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(blocks); i++) {
 		blocks[i] = vmalloc(LOAM_KIB(20) << i);
 	}
@@ -318,21 +366,24 @@ KTEST(paging_growth, "S0.10 growing in the window leaves the directory alone")
 		vfree(blocks[i]);
 	}
 	/* The CPU sets the accessed bit of an entry when it uses it. */
-	for (unsigned i = 0; i < 1024; i++) {
-		EXPECT_EQ((before[i] ^ directory[i]) &
-				  ~kernel.pt.geometry->accessed,
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(before); i++) {
+		EXPECT_EQ((before[i] ^ root[i]) & ~kernel.pt.geometry->accessed,
 			  0);
 	}
-	EXPECT_EQ(loam_pt_count_tables(&kernel.pt), tables);
+	if (kernel.layout.kspace.table_level == 0) {
+		EXPECT_EQ(loam_pt_count_tables(&kernel.pt), tables);
+	}
 }
 
 /* -------- a second address space, for its cost -------- */
 
+/* From below 16 MiB: an entry of 32 bits holds the address. */
 static loam_phys_t scratch_alloc(void *ctx)
 {
 	(void)ctx;
 	loam_pfn_t pfn = loam_frame_alloc(
-		&kernel.frames, 0, LOAM_ZERO | LOAM_OWNED_BY(LOAM_OWNER_TABLE));
+		&kernel.frames, 0,
+		LOAM_ZERO | LOAM_DMA | LOAM_OWNED_BY(LOAM_OWNER_TABLE));
 	return pfn == LOAM_PFN_NONE ? LOAM_PHYS_NONE : loam_pfn_to_phys(pfn);
 }
 

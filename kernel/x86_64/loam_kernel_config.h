@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The reference kernel's configuration of the library: one CPU so far. */
+#ifndef LOAM_KERNEL_CONFIG_H
+#define LOAM_KERNEL_CONFIG_H
+
+#define LOAM_MAX_CPUS 1
+
+/* layout.h's, for the slabs' fast paths: no loads to find them. */
+#define KERNEL_CONFIG_DIRECT 0xffff800000000000u
+#define KERNEL_CONFIG_SHADOW 0xffffc80000000000u
+#define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), (uintptr_t)KERNEL_CONFIG_DIRECT)
+#define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), (uint8_t *)KERNEL_CONFIG_SHADOW)
+
+#endif

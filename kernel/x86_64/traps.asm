@@ -1,0 +1,217 @@
+; SPDX-License-Identifier: MIT
+; Entry points of exceptions, interrupts and calls, and places to come back to.
+
+; Each vector leaves the same frame (struct trap_frame): the CPU pushes an
+; error code for some exceptions, for all others we push a 0 in its place. It
+; aligns the stack first, so that the frame ends on a multiple of 16.
+
+bits 64
+default rel
+
+TRAP_COUNT	equ 32
+TRAP_LINES	equ 16
+; Vectors for which the CPU pushes an error code: 8, 10 to 14, 17, 21, 29, 30.
+ERROR_CODES	equ (1 << 8) | (0x1F << 10) | (1 << 17) | (1 << 21) | (3 << 29)
+
+TRAP_SYSCALL	equ 0x80		; the vector that the frame of a call has
+GDT_USER_DATA	equ 0x20
+GDT_USER_CODE	equ 0x28
+EFLAGS_TF	equ 1 << 8
+EFLAGS_RF	equ 1 << 16
+
+; Offsets in struct trap_frame.
+FRAME_RIP	equ 17 * 8
+FRAME_CS	equ 18 * 8
+FRAME_RFLAGS	equ 19 * 8
+
+extern trap_dispatch
+extern trap_syscall
+extern trap_thread_begin
+extern trap_kernel_rsp
+extern usercopy_smap
+extern trap_user_rsp
+
+section .text
+
+%assign vector 0
+%rep TRAP_COUNT + TRAP_LINES
+trap_entry_%[vector]:
+%if vector >= TRAP_COUNT || (ERROR_CODES & (1 << vector)) == 0
+	push 0
+%endif
+	push vector
+	jmp trap_common
+%assign vector vector + 1
+%endrep
+
+%macro save_registers 0
+	push rax
+	push rcx
+	push rdx
+	push rbx
+	push rbp
+	push rsi
+	push rdi
+	push r8
+	push r9
+	push r10
+	push r11
+	push r12
+	push r13
+	push r14
+	push r15
+	cld
+	mov rdi, rsp			; the frame
+%endmacro
+
+	align 16
+trap_common:
+	save_registers
+	cmp byte [usercopy_smap], 0	; usercopy.asm may have been interrupted
+	je .closed
+	clac
+.closed:
+	call trap_dispatch		; trap_dispatch(frame)
+trap_return:
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop r11
+	pop r10
+	pop r9
+	pop r8
+	pop rdi
+	pop rsi
+	pop rbp
+	pop rbx
+	pop rdx
+	pop rcx
+	pop rax
+	add rsp, 16			; vector, error code
+	iretq
+
+; syscall of ring 3: the CPU has put RIP into RCX and RFLAGS into R11, masked
+; the flags, and left the stack pointer to us. The frame is that of a trap.
+	align 16
+global trap_entry_syscall
+trap_entry_syscall:
+	mov [trap_user_rsp], rsp
+	mov rsp, [trap_kernel_rsp]
+	push GDT_USER_DATA | 3
+	push qword [trap_user_rsp]
+	push r11
+	push GDT_USER_CODE | 3
+	push rcx
+	push 0
+	push TRAP_SYSCALL
+	save_registers
+	call trap_syscall		; trap_syscall(frame)
+	; sysret is the short way back, for an address that it can take: with
+	; another one it faults in ring 0, on the user's stack.
+	mov rcx, [rsp + FRAME_RIP]
+	mov rax, rcx
+	shr rax, 47
+	jnz trap_return
+	cmp qword [rsp + FRAME_CS], GDT_USER_CODE | 3
+	jne trap_return
+	test qword [rsp + FRAME_RFLAGS], EFLAGS_TF | EFLAGS_RF
+	jnz trap_return
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	add rsp, 8			; r11, the flags
+	pop r10
+	pop r9
+	pop r8
+	pop rdi
+	pop rsi
+	pop rbp
+	pop rbx
+	pop rdx
+	add rsp, 8			; rcx, the address
+	pop rax
+	mov r11, [rsp + 16 + 16]	; behind vector, error code, RIP, CS
+	mov rsp, [rsp + 16 + 24]
+	o64 sysret
+
+; _Noreturn void trap_leave(struct trap_frame *frame): with what it holds.
+global trap_leave
+trap_leave:
+	mov rsp, rdi
+	jmp trap_return
+
+; void trap_switch(void **from, void *to): another stack, and whoever slept on it.
+global trap_switch
+trap_switch:
+	push rbp
+	push rbx
+	push r12
+	push r13
+	push r14
+	push r15
+	mov [rdi], rsp
+	mov rsp, rsi
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop rbx
+	pop rbp
+	ret
+
+; Where the first switch to a new stack returns to: RBX and R12 are what
+; trap_prepare() put there.
+global trap_thread_entry
+trap_thread_entry:
+	mov rdi, rbx
+	mov rsi, r12
+	xor ebp, ebp			; where a stack trace ends
+	push rbp
+	jmp trap_thread_begin		; trap_thread_begin(entry, argument)
+
+; int trap_save(struct trap_context *context)
+global trap_save
+trap_save:
+	mov [rdi], rbx
+	mov [rdi + 8], rbp
+	mov [rdi + 16], r12
+	mov [rdi + 24], r13
+	mov [rdi + 32], r14
+	mov [rdi + 40], r15
+	lea rcx, [rsp + 8]		; as after our return
+	mov [rdi + 48], rcx
+	mov rcx, [rsp]
+	mov [rdi + 56], rcx
+	pushfq
+	pop qword [rdi + 64]
+	xor eax, eax
+	ret
+
+; void trap_jump(struct trap_context *context, int value)
+global trap_jump
+trap_jump:
+	mov rbx, [rdi]
+	mov rbp, [rdi + 8]
+	mov r12, [rdi + 16]
+	mov r13, [rdi + 24]
+	mov r14, [rdi + 32]
+	mov r15, [rdi + 40]
+	mov rsp, [rdi + 48]
+	push qword [rdi + 64]
+	popfq
+	mov eax, esi
+	jmp [rdi + 56]
+
+section .rodata
+
+global trap_vectors
+trap_vectors:
+%assign vector 0
+%rep TRAP_COUNT + TRAP_LINES
+	dq trap_entry_%[vector]
+%assign vector vector + 1
+%endrep
+
+section .note.GNU-stack noalloc noexec nowrite progbits
