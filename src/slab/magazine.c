@@ -117,13 +117,18 @@ static void magazine_load(struct loam_slab_cpu *cpu, unsigned code,
 
 /* -------- the depot -------- */
 
+/*
+ * Heads and counts change under the depot's lock, but are looked at without it
+ * by those who only want to know whether it is worth taking: so each store is
+ * whole.
+ */
 static struct loam_magazine *depot_pop(struct loam_magazine **list,
 				       uint32_t *count)
 {
 	struct loam_magazine *magazine = *list;
 	if (magazine != NULL) {
-		*list = magazine->next;
-		(*count)--;
+		__atomic_store_n(list, magazine->next, __ATOMIC_RELAXED);
+		__atomic_store_n(count, *count - 1, __ATOMIC_RELAXED);
 	}
 	return magazine;
 }
@@ -132,8 +137,8 @@ static void depot_push(struct loam_magazine **list, uint32_t *count,
 		       struct loam_magazine *magazine)
 {
 	magazine->next = *list;
-	*list = magazine;
-	(*count)++;
+	__atomic_store_n(list, magazine, __ATOMIC_RELAXED);
+	__atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
 }
 
 /* A full magazine of this group, or NULL; without a lock if there is none. */
