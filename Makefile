@@ -75,6 +75,7 @@ help:
 ##   make soak           the kernel's tests on every boot path and size, ROUNDS=20
 ##                       times in a row
 ##   make malloc         build/libloam-malloc.so, malloc for LD_PRELOAD
+##   make heap-figures   measure the heaps for docs/heaps.md, and draw its pictures
 ##   make bench-kernel   instructions per operation, and what bring-up costs
 ##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
@@ -111,6 +112,12 @@ bench-kernel:
 	@scripts/deps.sh run
 	@$(MAKE_JOBS) kernel
 	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json
+
+.PHONY: heap-figures
+heap-figures:
+	@scripts/deps.sh tools
+	@$(MAKE_JOBS) build/loam
+	@python3 tools/page/figures.py build/loam
 
 # ---------------------------------------------------------------- testing
 

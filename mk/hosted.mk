@@ -8,7 +8,7 @@ HOSTED_SOURCES := $(sort $(wildcard hosted/*.c))
 TOOL_SOURCES := $(sort $(wildcard tools/loam/*.c)) build/page/lab_page.c
 # What a unit test of the laboratory needs of it.
 LAB_PARTS := $(patsubst %,tools/loam/lab_%.c,generate history trace work)
-PAGE_SOURCES := $(wildcard tools/page/*) $(wildcard third_party/uplot/*)
+PAGE_SOURCES := $(wildcard tools/page/page.*) $(wildcard third_party/uplot/*)
 
 # Files of 64 bits on 32-bit hosts too: simulated memory may be large.
 HOSTED_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -Ihosted \

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes sure that the programs a target needs are there.
 #
-# usage: scripts/deps.sh run|test|check|fuzz|bench|coverage|format [grub]
+# usage: scripts/deps.sh run|test|check|tools|fuzz|bench|coverage|format [grub]
 #
 # When nothing is missing this does nothing and prints nothing.  Otherwise, on
 # Debian and its derivatives, it installs the missing packages and no others;
@@ -121,6 +121,7 @@ for target; do
 		need_malloc
 		need_bench
 		;;
+	tools) need_tools ;;
 	fuzz) need_sanitizers ;;
 	coverage) need lcov lcov have lcov ;;
 	format) need clang-format-14 "clang-format 14" format_is_14 ;;

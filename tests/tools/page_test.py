@@ -8,13 +8,12 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
-import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../tools/page"))
+from browser import KEYS, Browser  # noqa: E402
 
 ROWS = 26
-KEYS = {"left": "\ue012", "right": "\ue014", "home": "\ue011", "end": "\ue010"}
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 number = 0
 failed = 0
@@ -29,81 +28,6 @@ def ok(good, title, *details):
         for detail in details:
             print("# %s" % (detail,))
     sys.stdout.flush()
-
-
-class Browser:
-    """The few commands of WebDriver that are needed."""
-
-    def __init__(self, scratch):
-        self.driver = subprocess.Popen(
-            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True
-        )
-        self.base = None
-        for line in self.driver.stdout:
-            found = re.search(r"started successfully on port (\d+)", line)
-            if found:
-                self.base = "http://127.0.0.1:%s/session" % found.group(1)
-                break
-        arguments = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--window-size=1400,1000",
-            "--user-data-dir=" + os.path.join(scratch, "profile"),
-        ]
-        wanted = {
-            "browserName": "chrome",
-            "goog:chromeOptions": {"args": arguments},
-            "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-        }
-        made = self.send("POST", "", {"capabilities": {"alwaysMatch": wanted}})
-        self.base += "/" + made["sessionId"]
-
-    def send(self, method, path, body=None):
-        request = urllib.request.Request(self.base + path, method=method)
-        request.add_header("Content-Type", "application/json")
-        content = json.dumps(body or {}).encode() if method == "POST" else None
-        try:
-            with urllib.request.urlopen(request, content, 60) as reply:
-                return json.load(reply)["value"]
-        except urllib.error.HTTPError as error:
-            raise RuntimeError(error.read().decode()) from None
-
-    def run(self, script, *arguments):
-        body = {"script": script, "args": list(arguments)}
-        return self.send("POST", "/execute/sync", body)
-
-    def find(self, css):
-        body = {"using": "css selector", "value": css}
-        return self.send("POST", "/element", body)[ELEMENT]
-
-    def keys(self, css, text):
-        self.send("POST", "/element/%s/value" % self.find(css), {"text": text})
-
-    def pointer(self, actions):
-        pointer = {
-            "type": "pointer",
-            "id": "mouse",
-            "parameters": {"pointerType": "mouse"},
-            "actions": actions,
-        }
-        self.send("POST", "/actions", {"actions": [pointer]})
-
-    def point(self, x, y, click=False):
-        actions = [{"type": "pointerMove", "duration": 0, "x": round(x), "y": round(y)}]
-        if click:
-            actions.append({"type": "pointerDown", "button": 0})
-            actions.append({"type": "pointerUp", "button": 0})
-        self.pointer(actions)
-
-    def end(self):
-        try:
-            self.send("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait()
 
 
 class Map:

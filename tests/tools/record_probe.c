@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program whose allocations are known exactly, for the test of the recorder. */
+/* A program whose allocations are known: for the test of the recorder. */
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>

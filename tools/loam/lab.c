@@ -461,9 +461,15 @@ static void run(struct lab_report *report, const struct options *options,
 	for (size_t i = 0; i < report->count; i++) {
 		struct lab_subject *subject = &report->subjects[i];
 		subject->work = work;
-		if (report->adaptive && subject->why_not == NULL) {
-			lab_robson(subject, &report->plan);
+		if (!report->adaptive || subject->why_not != NULL) {
+			continue;
 		}
+		if (subject->heap.design->kind->reset != NULL) {
+			subject->why_not = "the adversary wants a heap that "
+					   "has the same addresses again";
+			continue;
+		}
+		lab_robson(subject, &report->plan);
 	}
 	if (records) {
 		prepare_histories(report, options);

@@ -82,7 +82,7 @@ static uint32_t size_log_uniform(struct draw *draw)
 	return size > draw->max ? draw->max : size;
 }
 
-/* Nine of ten are within twice the smallest, one within half of the largest. */
+/* Nine of ten are within twice the smallest, one from half the largest on. */
 static uint32_t size_bimodal(struct draw *draw)
 {
 	struct draw part = *draw;
@@ -110,7 +110,7 @@ static struct draw make_draw(const struct lab_plan *plan,
 		.log_max = log2_fixed(plan->max),
 		.size = size,
 	};
-	/* Large sizes have gaps between them: there may be none in the range. */
+	/* Large sizes have gaps: there may be none in the range. */
 	draw.log_max =
 		draw.log_max < draw.log_min ? draw.log_min : draw.log_max;
 	draw.state = draw.state != 0 ? draw.state : 1;

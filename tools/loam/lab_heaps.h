@@ -29,7 +29,10 @@ typedef void (*lab_run_fn)(void *context, size_t start, size_t size_bytes);
 struct lab_kind_ops {
 	bool (*setup)(struct lab_heap *heap, size_t window_bytes,
 		      const char **why);
-	/* Or NULL: gives back what an earlier heap left, before memory counts. */
+	/*
+	 * Or NULL. Gives back what an earlier heap left, before memory counts;
+	 * addresses are then not the same from one open() to the next.
+	 */
 	void (*reset)(struct lab_heap *heap);
 	bool (*open)(struct lab_heap *heap);
 	void *(*alloc)(void *state, size_t size_bytes);

@@ -95,7 +95,7 @@ static void settle(struct pass *pass, struct place *place, void *block,
 	}
 }
 
-/* The block is no longer there; it lives longer than it should if it is late. */
+/* The block is no longer there: late, if that is not when it should end. */
 static void unsettle(struct pass *pass, struct place *place, size_t op)
 {
 	struct lab_history *history = &pass->subject->history;

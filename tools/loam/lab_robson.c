@@ -140,9 +140,6 @@ void lab_robson(struct lab_subject *subject, const struct lab_plan *plan)
 	const struct lab_kind_ops *kind = subject->heap.design->kind;
 	lab_work_init(&subject->own);
 	subject->work = &subject->own;
-	if (kind->reset != NULL) {
-		kind->reset(&subject->heap);
-	}
 	if (!kind->open(&subject->heap)) {
 		subject->why_not = "it does not start over this window";
 		return;

@@ -230,7 +230,7 @@
 		const box = $(id);
 		const label = data.adaptive ? "share of the heap’s own workload, %" : "operation";
 		const options = {
-			width: box.clientWidth, height, legend: { live: false },
+			width: box.clientWidth, height, legend: { markers: { width: 2 } },
 			cursor: { drag: { x: false, y: false }, sync: { key: "lab" }, points: { size: 6 } },
 			scales: { x: { time: false }, y },
 			axes: [
@@ -240,7 +240,8 @@
 				{ size: 56, stroke: "#5b6876", grid: { stroke: "#eef1f4" }, ticks: { stroke: "#dde3ea" },
 					values: (u, splits) => splits.map((v) => (v === null ? "" : count(v))) },
 			],
-			series: [{ label }, ...lines],
+			series: [{ label: data.adaptive ? "%" : "operation", value: (u, v) => (v === null ? "" : count(v)) },
+				...lines.map((l) => ({ ...l, value: (u, v) => (v === null ? "" : fixed(v, 1)) }))],
 			plugins: [marker()],
 		};
 		const made = new uPlot(options, [xs, ...values], box);
@@ -459,7 +460,7 @@
 		const waste = s.usable - s.asked;
 		map.title.querySelector("small").textContent =
 			`a row is ${size(map.width * map.bytes)}, a pixel ${size(map.bytes)}`;
-		const pages = s.mapped ? `${size(s.mapped)} of pages` : "pages unknown";
+		const pages = s.mapped ? size(s.mapped) : "pages unknown";
 		map.text.textContent = `${count(s.blocks)} blocks, ${size(s.asked)} live in ${pages}; ` +
 			`headers ${size(s.header)}, waste ${size(waste)}`;
 		map.text.dataset.op = s.op;
