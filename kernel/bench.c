@@ -144,8 +144,10 @@ static void bench_pages(void)
 {
 	BENCH("cache alloc + free, 64 bytes, pair", bench_cache_pair());
 	BENCH("frame alloc + free, order 0, pair", bench_single_frame_pair());
-	BENCH("frame alloc + free, order 3, pair", bench_frame_pair(3));
-	BENCH("frame alloc + free, order 9, pair", bench_frame_pair(9));
+	if (loam_frame_order_max(&kernel.frames) > 0) {
+		BENCH("frame alloc + free, order 3, pair", bench_frame_pair(3));
+		BENCH("frame alloc + free, order 9, pair", bench_frame_pair(9));
+	}
 	BENCH("vmalloc + vfree, 64 KiB, pair", bench_vmalloc_pair());
 	BENCH("clearing one 4 KiB page", memset(bench.page, 0, 4096));
 }

@@ -22,14 +22,6 @@
 #define KERNEL_USER_SPACE_BASE 0x10000000u
 #define KERNEL_USER_SPACE_SIZE 0xB0000000u
 
-/* Seed 000's heap may grow to this, unless heap_limit= says otherwise. */
-#define KERNEL_HEAP_LIMIT 0x00400000u
-
-/* Seeds 001 and 003: the block heap's physical range, and its table. */
-#define KERNEL_BLOCK_HEAP_ADDRESS 0x01000000u
-#define KERNEL_BLOCK_HEAP_BYTES 104857600u
-#define KERNEL_BLOCK_HEAP_TABLE 0x00007E00u
-
 /* Seed 004's macros: the kernel image and the direct map, nothing else. */
 #define VIRT_TO_PHYS(addr) ((addr)-KERNEL_BASE)
 #define PHYS_TO_VIRT(addr) ((addr) + KERNEL_BASE)

@@ -269,13 +269,12 @@ void *loam_kmalloc_aligned(struct loam_kmalloc *kmalloc, size_t size_bytes,
 static void free_for(struct loam_kmalloc *kmalloc, void *block,
 		     const void *caller)
 {
-	if (block == NULL ||
-	    loam_slab_free_from(kmalloc->slabs, block, caller)) {
+	if (block == NULL) {
 		return;
 	}
 	if (kmalloc_heap_has(kmalloc, block)) {
 		loam_kmalloc_heap_free(kmalloc, block, caller);
-	} else {
+	} else if (!loam_slab_free_from(kmalloc->slabs, block, caller)) {
 		loam_kmalloc_large_free(kmalloc, block, caller);
 	}
 }

@@ -116,18 +116,17 @@ void *loam_kmalloc_heap_alloc(struct loam_kmalloc *kmalloc, size_t size_bytes,
 		align > kmalloc->heap_align ? align - kmalloc->heap_align : 0;
 	size_t clear = 0;
 	heap_enter(kmalloc);
-	unsigned char *block = heap->ops->alloc(heap, size_bytes + more);
-	if (block != NULL) {
-		size_t usable = size_locked(kmalloc, block, 0, NULL);
-		unsigned char *raw = block;
-		block = more != 0 ? shift_locked(kmalloc, raw, align) : raw;
-		clear = usable - (size_t)(block - raw);
+	unsigned char *raw = heap->ops->alloc(heap, size_bytes + more);
+	unsigned char *block = raw;
+	if (raw != NULL && more != 0) {
+		block = shift_locked(kmalloc, raw, align);
+	}
+	if (raw != NULL && (flags & LOAM_ZERO) != 0) {
+		clear = size_locked(kmalloc, raw, 0, NULL) -
+			(size_t)(block - raw);
 	}
 	heap_leave(kmalloc);
-	if (block != NULL && (flags & LOAM_ZERO) != 0) {
-		memset(block, 0, clear);
-	}
-	return block;
+	return clear != 0 ? memset(block, 0, clear) : block;
 }
 
 static void free_locked(struct loam_kmalloc *kmalloc, void *block,

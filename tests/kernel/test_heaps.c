@@ -4,8 +4,10 @@
 #include <loam/bits.h>
 
 #include "arch.h"
+#include "heaps.h"
 #include "ktest.h"
 #include "space.h"
+#include "task.h"
 
 /* -------- a heap of our own, in the window beside kmalloc's -------- */
 
@@ -252,6 +254,79 @@ KTEST(heap_of_slabs, "kfree takes an object of a cache, whatever is behind it")
 	EXPECT_EQ(loam_cache_destroy(&kernel.slabs, cache), 0);
 }
 
+/* Two tasks that the timer switches between, each with blocks of its own. */
+#define HAMMER_TASKS 2u
+#define HAMMER_SLOTS 24u
+#define HAMMER_STEPS 4000u
+
+static struct hammer {
+	unsigned char *blocks[HAMMER_SLOTS];
+	uint32_t sizes[HAMMER_SLOTS];
+	uint32_t random;
+	unsigned char mark;
+	volatile unsigned wrong;
+	volatile bool done;
+} hammers[HAMMER_TASKS];
+
+static void hammer_step(struct hammer *hammer)
+{
+	unsigned slot = ktest_random(&hammer->random) % HAMMER_SLOTS;
+	uint32_t size = 1 + ktest_random(&hammer->random) % 6000;
+	unsigned char *block = hammer->blocks[slot];
+
+	if (block != NULL) {
+		uint32_t last = hammer->sizes[slot] - 1;
+		hammer->wrong +=
+			block[0] != hammer->mark || block[last] != hammer->mark;
+		kfree(block);
+	}
+	block = kmalloc(size);
+	hammer->blocks[slot] = block;
+	hammer->sizes[slot] = size;
+	if (block != NULL) {
+		memset(block, hammer->mark, size);
+	}
+}
+
+static void hammer_run(void *argument)
+{
+	struct hammer *hammer = argument;
+
+	for (unsigned step = 0; step < HAMMER_STEPS; step++) {
+		hammer_step(hammer);
+	}
+	for (unsigned slot = 0; slot < HAMMER_SLOTS; slot++) {
+		kfree(hammer->blocks[slot]);
+		hammer->blocks[slot] = NULL;
+	}
+	hammer->done = true;
+}
+
+KTEST(heap_tasks, "S0.20 X.8 two preempted tasks hammer kmalloc")
+{
+	struct task_stats before;
+	struct task_stats after;
+
+	memset(hammers, 0, sizeof(hammers));
+	task_stats(&before);
+	for (unsigned i = 0; i < HAMMER_TASKS; i++) {
+		hammers[i].random = 0x5EED + i;
+		hammers[i].mark = (unsigned char)(0x11 * (i + 1));
+		EXPECT(task_create("hammer", hammer_run, &hammers[i]) != NULL);
+	}
+	uint64_t start = task_now();
+	while (!hammers[0].done || !hammers[1].done) {
+		task_yield();
+		EXPECT(task_now() - start < 60 * TASK_HZ);
+	}
+	task_stats(&after);
+	for (unsigned i = 0; i < HAMMER_TASKS; i++) {
+		EXPECT_EQ(hammers[i].wrong, 0);
+	}
+	EXPECT(after.switches > before.switches);
+	EXPECT_EQ(loam_kmalloc_check(&kernel.kmalloc), 0);
+}
+
 /* -------- the block heap -------- */
 
 static void skip_but_block(void)
@@ -263,22 +338,22 @@ static void skip_but_block(void)
 
 KTEST(block_constants, "S3.10 S1.26 the block heap's places and sizes")
 {
-	LOAM_STATIC_ASSERT(KERNEL_BLOCK_HEAP_BYTES == 104857600u, "100 MiB");
-	LOAM_STATIC_ASSERT(KERNEL_BLOCK_HEAP_ADDRESS == 0x01000000u, "16 MiB");
-	LOAM_STATIC_ASSERT(KERNEL_BLOCK_HEAP_TABLE == 0x00007E00u, "");
+	LOAM_STATIC_ASSERT(HEAPS_BLOCK_BYTES == 104857600u, "100 MiB");
+	LOAM_STATIC_ASSERT(HEAPS_BLOCK_ADDRESS == 0x01000000u, "16 MiB");
+	LOAM_STATIC_ASSERT(HEAPS_BLOCK_TABLE == 0x00007E00u, "");
 	LOAM_STATIC_ASSERT(LOAM_HEAP_BLOCK_SIZE == 4096u, "");
-	LOAM_STATIC_ASSERT(KERNEL_HEAP_LIMIT == 0x00400000u, "as S0.3 says");
+	LOAM_STATIC_ASSERT(HEAPS_LIMIT == 0x00400000u, "as S0.3 says");
 	skip_but_block();
 	EXPECT((uintptr_t)kernel.heap.start ==
-	       kernel.layout.direct_base + KERNEL_BLOCK_HEAP_ADDRESS);
-	EXPECT(kernel.heap.size_bytes <= KERNEL_BLOCK_HEAP_BYTES);
-	EXPECT(kernel.heap.size_bytes == KERNEL_BLOCK_HEAP_BYTES ||
+	       kernel.layout.direct_base + HEAPS_BLOCK_ADDRESS);
+	EXPECT(kernel.heap.size_bytes <= HEAPS_BLOCK_BYTES);
+	EXPECT(kernel.heap.size_bytes == HEAPS_BLOCK_BYTES ||
 	       !loam_memmap_is_usable(&kernel.memmap,
-				      KERNEL_BLOCK_HEAP_ADDRESS +
+				      HEAPS_BLOCK_ADDRESS +
 					      kernel.heap.size_bytes,
 				      LOAM_PAGE_SIZE) ||
 	       loam_memblock_owner(&kernel.memblock,
-				   KERNEL_BLOCK_HEAP_ADDRESS +
+				   HEAPS_BLOCK_ADDRESS +
 					   kernel.heap.size_bytes) !=
 		       LOAM_RESERVED_NONE);
 }
@@ -309,14 +384,14 @@ KTEST(block_table, "S3.12 X.2 the table at 0x7E00 is in nobody's way")
 	uint32_t sum = sum_of_info();
 
 	skip_but_block();
-	EXPECT_EQ(kernel.block_table, KERNEL_BLOCK_HEAP_TABLE);
-	const uint8_t *table = loam_host_phys_to_virt(KERNEL_BLOCK_HEAP_TABLE);
+	EXPECT_EQ(kernel.block_table, HEAPS_BLOCK_TABLE);
+	const uint8_t *table = loam_host_phys_to_virt(HEAPS_BLOCK_TABLE);
 	size_t entries = kernel.heap.size_bytes / LOAM_HEAP_BLOCK_SIZE;
 	EXPECT(table == kernel.heap.block.table);
 	EXPECT_EQ(entries, kernel.heap.block.total);
 	for (size_t at = 0; at < entries; at += 16) {
 		EXPECT_EQ(loam_memblock_owner(&kernel.memblock,
-					      KERNEL_BLOCK_HEAP_TABLE + at),
+					      HEAPS_BLOCK_TABLE + at),
 			  LOAM_RESERVED_HEAP);
 	}
 	/* All of it is written, and everything else goes on as before. */
