@@ -20,13 +20,20 @@ static void mmu_flush_page(void *ctx, uintptr_t virt)
 	cpu_invlpg(virt);
 }
 
+/*
+ * It is the change of CR4.PGE that forgets. Whoever is preempted between the two
+ * would leave it clear, and the flush of another task would change nothing.
+ */
 static void mmu_flush_all(void *ctx)
 {
 	(void)ctx;
 	if (cpu_features.pge) {
+		uintptr_t eflags = cpu_read_eflags();
+		cpu_cli();
 		uintptr_t cr4 = cpu_read_cr4();
 		cpu_write_cr4(cr4 & ~CPU_CR4_PGE);
 		cpu_write_cr4(cr4);
+		cpu_write_eflags(eflags);
 	} else {
 		cpu_write_cr3(cpu_read_cr3());
 	}
