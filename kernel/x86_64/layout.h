@@ -43,14 +43,6 @@
 #define KERNEL_USER_SPACE_BASE 0x10000000u
 #define KERNEL_USER_SPACE_SIZE (KERNEL_USER_END - KERNEL_USER_SPACE_BASE)
 
-/* Seed 000's heap may grow to this, unless heap_limit= says otherwise. */
-#define KERNEL_HEAP_LIMIT 0x00400000u
-
-/* Seeds 001 and 003: the block heap's physical range, and its table. */
-#define KERNEL_BLOCK_HEAP_ADDRESS 0x01000000u
-#define KERNEL_BLOCK_HEAP_BYTES 104857600u
-#define KERNEL_BLOCK_HEAP_TABLE 0x00007E00u
-
 /* Seed 004's macros. Memory has one address, the image a second one. */
 #define VIRT_TO_PHYS(addr)                                                     \
 	((uintptr_t)(addr) - ((uintptr_t)(addr) >= KERNEL_IMAGE_BASE           \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the x86-64 kernel has what in its address space, for bring-up. */
 
+#include "../heaps.h"
 #include "../machine.h"
 #include "layout.h"
 #include "machine_stack.h"
@@ -23,11 +24,11 @@ struct loam_boot_layout machine_layout = {
 	.shadow_size = KERNEL_SHADOW_SIZE,
 	.heap_base = KERNEL_HEAP_BASE,
 	.heap_size = KERNEL_HEAP_SIZE,
-	.heap_limit = KERNEL_HEAP_LIMIT,
+	.heap_limit = HEAPS_LIMIT,
 	.heap_buddy = KERNEL_HEAP_BUDDY,
-	.block_base = KERNEL_BLOCK_HEAP_ADDRESS,
-	.block_size = KERNEL_BLOCK_HEAP_BYTES,
-	.block_table = KERNEL_BLOCK_HEAP_TABLE,
+	.block_base = HEAPS_BLOCK_ADDRESS,
+	.block_size = HEAPS_BLOCK_BYTES,
+	.block_table = HEAPS_BLOCK_TABLE,
 	.user = {
 		{ KERNEL_USER_STACK_BASE, KERNEL_USER_STACK_SIZE },
 		{ KERNEL_USER_PROGRAM_BASE, KERNEL_USER_PROGRAM_SIZE },
