@@ -76,6 +76,8 @@ help:
 ##                       times in a row
 ##   make malloc         build/libloam-malloc.so, malloc for LD_PRELOAD
 ##   make heap-figures   measure the heaps for docs/heaps.md, and draw its pictures
+##   make bench          that and the frames against others, on two idle cores:
+##                       a table, build/bench.json and build/bench.html
 ##   make bench-kernel   instructions per operation, and what bring-up costs
 ##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...

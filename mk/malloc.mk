@@ -44,3 +44,24 @@ build/malloc/test_new: tests/malloc/test_new.cc $(MAKEFILES_READ)
 .PHONY: malloc-programs
 malloc-programs: build/libloam-malloc.so $(MALLOC_TESTS)
 	@:
+# ------------------------------------------------ benchmarks
+
+BENCH_PROGRAMS := build/bench/workloads build/bench/measure \
+	build/bench/frames build/bench/arena
+BENCH_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE -O2 -g -fno-builtin -pthread
+
+build/bench/workloads build/bench/measure: build/bench/%: bench/%.c \
+		$(MAKEFILES_READ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GCC) $(BENCH_CFLAGS) $< -o $@
+
+build/bench/frames build/bench/arena: build/bench/%: build/release/bench/%.o \
+		$(call common_objects,release)
+	$(call link,$(VARIANT_release))
+
+.PHONY: bench
+bench:
+	@scripts/deps.sh bench
+	@$(MAKE_JOBS) build/libloam-malloc.so $(BENCH_PROGRAMS)
+	@bench/bench.py
