@@ -243,7 +243,7 @@ static const struct shell_command shell_commands[] = {
 	{ "ps", "", "tasks and processes", shell_ps },
 	{ "kill", "PID", "ends a process", shell_kill },
 	{ "check", "", "every floor's check()", shell_check },
-	{ "test", "[WORD]", "tests, or those with WORD in their title",
+	{ "test", "[WORD]", "tests; those with WORD; heaps: a suite on all",
 	  shell_test },
 	{ "bench", "", "instructions of each operation", shell_bench },
 	{ "crash", "KIND", "fail by write, opcode, stack or panic",

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "fixture.h"
+#include "heap_fixture.h"
 
 #define THREADS 4u
 #define MAILBOX 64u
@@ -104,6 +105,8 @@ static void check_all_free(void)
 	loam_kmalloc_stats(&km, &stats);
 	EXPECT_EQ(stats.slab_bytes, 0);
 	EXPECT_EQ(stats.large_bytes, 0);
+	EXPECT_EQ(stats.heap_bytes, 0);
+	EXPECT_EQ(loam_kmalloc_check(&km), 0);
 	EXPECT_EQ(loam_slab_check(&slabs), 0);
 	EXPECT_EQ(loam_frame_check(&machine.frames), 0);
 }
@@ -140,4 +143,51 @@ TEST(scarce, "S4.32 the storm survives a machine with too little memory")
 	empty_mailboxes();
 	check_all_free();
 	EXPECT_EQ(loam_misuse_count(), 0);
+}
+
+/* The storm on a classic heap, whose lock is kmalloc's. */
+static void storm_on(const struct loam_heap_ops *ops, size_t pages)
+{
+	static struct owner owner;
+	static struct loam_heap heap;
+	fixture_frames(&machine, LOAM_MIB(64));
+	EXPECT_EQ(loam_slab_init(&slabs, &machine.frames, NULL), 0);
+	EXPECT_EQ(loam_kmalloc_init(&km, &slabs, NULL), 0);
+	owner_init(&owner, pages);
+	const struct loam_heap_owner calls = owner_calls(&owner);
+	const struct loam_heap_config config = {
+		.start = owner.window,
+		.size_bytes = pages * LOAM_PAGE_SIZE,
+		.owner = &calls,
+	};
+	EXPECT_EQ(loam_heap_create(&heap, ops, &config), 0);
+	const struct loam_kmalloc_heap_config use = { .heap = &heap };
+	EXPECT_EQ(loam_kmalloc_use_heap(&km, &use), 0);
+	rounds = 4000;
+	run_storm();
+	EXPECT_EQ(loam_kmalloc_check(&km), 0);
+	empty_mailboxes();
+	check_all_free();
+	EXPECT_EQ(heap.live_blocks, 0);
+	EXPECT_EQ(loam_misuse_count(), 0);
+	loam_heap_destroy(&heap);
+	EXPECT_EQ(owner.mapped_now, 0);
+	owner_fini(&owner);
+}
+
+TEST(storm_heaps, "S0.20 X.8 four CPUs exchange blocks of each classic heap")
+{
+	static const struct loam_heap_ops *const designs[] = {
+		&loam_heap_bestfit, &loam_heap_block, &loam_heap_list,
+		&loam_heap_tlsf,    &loam_heap_buddy,
+	};
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(designs); i++) {
+		storm_on(designs[i], 8192);
+	}
+}
+
+TEST(scarce_heaps, "S0.24 the storm on a heap whose window is too small")
+{
+	storm_on(&loam_heap_bestfit, 20);
+	storm_on(&loam_heap_tlsf, 20);
 }
