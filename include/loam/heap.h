@@ -226,6 +226,8 @@ struct loam_heap_list {
 	uint32_t *hints;   /* first free block of each region, or 0 */
 	uint32_t *bounds;  /* a tree; the root is [1] */
 	uint32_t *nonzero; /* a bit for each region: it has a hint */
+	uint32_t *bins;    /* best fit's: a heap for each size; or NULL */
+	uint32_t *bin_map; /* a bit for each: it is not empty */
 	unsigned region_shift;
 	enum loam_heap_fit fit;
 };

@@ -189,7 +189,7 @@ static inline uint32_t buddy_find(const struct loam_heap *heap,
 {
 	const struct loam_heap_buddy *buddy = &heap->buddy;
 	/* Far away in most cases: it is on its way while the table is read. */
-	__builtin_prefetch((const header_t *)address - 1, 1);
+	__builtin_prefetch((void *)((uintptr_t)address - sizeof(header_t)), 1);
 	uintptr_t offset = (uintptr_t)address - (uintptr_t)buddy->first;
 	if (offset < (buddy->top - 1) * BUDDY_PAGE) {
 		uint32_t page = buddy_page(heap, address);

@@ -39,16 +39,27 @@
  * to have less than it promised. So each free causes at most one search in
  * vain.
  *
+ * Best fit has to know the smallest block of all, of which the bounds say
+ * little. Its index has a bin for each size below 4 KiB besides: the blocks of
+ * just that size, as a heap ordered by address (a pairing heap, whose three
+ * links are in the payload of a free block), and a bit that says whether there
+ * are any. The first bin at or above a size that has blocks has the answer at
+ * its root. Larger blocks, of which there are few, are found by their bounds,
+ * and for them alone are there bounds then.
+ *
  * Cost, with f free blocks of which k lie in the region: free O(k + log
  * regions); first and next fit the same for each region searched in vain, and
- * these are paid by earlier frees; best fit O(f) at worst. The index has twelve
- * bytes a region. Fragmentation: first fit needs at most about M log2 n for M
- * bytes of live memory with blocks of up to n units (Robson 1977), best fit
- * n * M, next fit is no better in theory and often worse in practice.
+ * these are paid by earlier frees; best fit O(log f) amortised, and for 4 KiB
+ * and more O(regions) at worst. The index has twelve bytes a region, and a KiB
+ * more for best fit. Fragmentation: first fit needs at most about
+ * M log2 n for M bytes of live memory with blocks of up to n units (Robson
+ * 1977), best fit n * M, next fit is no better in theory and often worse in
+ * practice.
  *
  * Sources: Arpaci-Dusseau, Operating Systems: Three Easy Pieces, chapter 17
  * (header with size and magic, splitting, coalescing, the policies); Knuth,
- * TAOCP 1, 2.5 (address order; the roving pointer of next fit).
+ * TAOCP 1, 2.5 (address order; the roving pointer of next fit); Fredman,
+ * Sedgewick, Sleator and Tarjan, The Pairing Heap, Algorithmica 1, 1986.
  *
  * Invariants, all verified by check:
  *
@@ -58,6 +69,8 @@
  *     agree in both directions, and no two of its blocks touch;
  *   - a hint is the region's first free block or 0, and its bit says which;
  *   - bounds are bounds, and each inner one is the larger of its two children;
+ *   - under best fit, each free block below 4 KiB is in the bin of its size, no
+ *     block there is above its children, and links agree both ways;
  *   - the pages up to end are the mapped ones.
  */
 
@@ -66,6 +79,7 @@
 #define LIST_REGION_SHIFT 14u   /* 16 KiB, or more where */
 #define LIST_REGIONS_MAX 32768u /* that would be more than these */
 #define LIST_MIX 0x9e3779b1u    /* odd: sizes that differ give other magics */
+#define LIST_BINS 256u          /* sizes below 4 KiB have one, for best fit */
 
 /* Sizes are units of payload. A live block's links are 0. */
 struct list_node {
@@ -77,6 +91,15 @@ struct list_node {
 LOAM_STATIC_ASSERT(sizeof(struct list_node) == LIST_UNIT, "one unit");
 
 typedef struct list_node node_t;
+
+/* What the payload of a free block holds that is in a bin. */
+struct list_bin {
+	uint32_t child;   /* the first of them, or 0 */
+	uint32_t sibling; /* the next one, or 0 */
+	uint32_t prev;    /* the sibling before, or the parent; 0: root */
+};
+LOAM_STATIC_ASSERT(sizeof(struct list_bin) <= LIST_UNIT,
+		   "the smallest payload holds it");
 
 static inline node_t *list_at(const struct loam_heap *heap, uint32_t unit)
 {
@@ -116,7 +139,7 @@ static inline void list_set(struct loam_heap *heap, uint32_t unit,
 /* ------------------------------------------------------------- soundness */
 
 /* A header that can be believed; reads no other. */
-static bool list_is_whole(const struct loam_heap *heap, uint32_t unit)
+static inline bool list_is_whole(const struct loam_heap *heap, uint32_t unit)
 {
 	const node_t *node = list_at(heap, unit);
 	return (list_is(node, unit, HEAP_MAGIC_LIVE)
@@ -126,7 +149,7 @@ static bool list_is_whole(const struct loam_heap *heap, uint32_t unit)
 }
 
 /* A live block whose header and the one behind it can be believed. */
-static bool list_is_sound(const struct loam_heap *heap, uint32_t unit)
+static inline bool list_is_sound(const struct loam_heap *heap, uint32_t unit)
 {
 	const node_t *node = list_at(heap, unit);
 	if (!list_is(node, unit, HEAP_MAGIC_LIVE) ||
@@ -138,7 +161,7 @@ static bool list_is_sound(const struct loam_heap *heap, uint32_t unit)
 }
 
 /* The free block at unit, to which a link or hint led. */
-static node_t *list_free_at(const struct loam_heap *heap, uint32_t unit)
+static inline node_t *list_free_at(const struct loam_heap *heap, uint32_t unit)
 {
 	LOAM_VERIFY(unit >= heap->list.first && unit < heap->list.end);
 	node_t *node = list_at(heap, unit);
@@ -160,6 +183,136 @@ static uint32_t list_find(const struct loam_heap *heap, const void *address,
 	}
 	loam_heap_misuse(heap, caller, verb, address);
 	return 0;
+}
+
+/* ------------------------------------------------------------- the bins */
+
+static inline struct list_bin *list_bin(const struct loam_heap *heap,
+					uint32_t unit)
+{
+	return (void *)(list_at(heap, unit) + 1);
+}
+
+/* The links of a free block, to which another one's led. */
+static inline struct list_bin *list_bin_at(const struct loam_heap *heap,
+					   uint32_t unit)
+{
+	return (void *)(list_free_at(heap, unit) + 1);
+}
+
+/* True for free blocks that best fit finds by their size. */
+static inline bool list_has_bin(const struct loam_heap *heap, uint32_t size)
+{
+	return heap->list.bins != NULL && size < LIST_BINS;
+}
+
+/* The links of a block that the one at `left` says is next to it, or below. */
+static inline struct list_bin *list_bin_behind(const struct loam_heap *heap,
+					       uint32_t unit, uint32_t left)
+{
+	struct list_bin *bin = list_bin_at(heap, unit);
+	/* They lie where the block's former user may still write. */
+	LOAM_VERIFY(bin->prev == left);
+	return bin;
+}
+
+/* Makes one root the first child of the other, which is lower and returned. */
+static inline uint32_t list_bin_meld(const struct loam_heap *heap, uint32_t a,
+				     uint32_t b)
+{
+	uint32_t root = a < b ? a : b;
+	uint32_t below = a < b ? b : a;
+	struct list_bin *top = list_bin_at(heap, root);
+	struct list_bin *child = list_bin_at(heap, below);
+	child->sibling = top->child;
+	child->prev = root;
+	if (top->child != 0) {
+		list_bin_behind(heap, top->child, root)->prev = below;
+	}
+	top->child = below;
+	return root;
+}
+
+/*
+ * Makes one root of a block's children, or 0 of none: in pairs, then the pairs
+ * from the last to the first, which is what keeps later removals cheap.
+ */
+static uint32_t list_bin_merge(const struct loam_heap *heap, uint32_t parent)
+{
+	uint32_t pairs = 0;
+	uint32_t left = parent;
+	uint32_t first = list_bin(heap, parent)->child;
+	while (first != 0) {
+		uint32_t one = first;
+		struct list_bin *bin = list_bin_behind(heap, one, left);
+		uint32_t two = bin->sibling;
+		first = 0;
+		bin->sibling = 0;
+		if (two != 0) {
+			bin = list_bin_behind(heap, two, one);
+			left = two;
+			first = bin->sibling;
+			bin->sibling = 0;
+			one = list_bin_meld(heap, one, two);
+		}
+		list_bin(heap, one)->prev = pairs;
+		pairs = one;
+	}
+	uint32_t root = pairs;
+	if (root != 0) {
+		pairs = list_bin(heap, root)->prev;
+	}
+	while (pairs != 0) {
+		uint32_t before = list_bin(heap, pairs)->prev;
+		root = list_bin_meld(heap, root, pairs);
+		pairs = before;
+	}
+	if (root != 0) {
+		list_bin(heap, root)->prev = 0;
+	}
+	return root;
+}
+
+static void list_bin_insert(struct loam_heap *heap, uint32_t unit,
+			    uint32_t size)
+{
+	struct loam_heap_list *list = &heap->list;
+	if (!list_has_bin(heap, size)) {
+		return;
+	}
+	uint32_t root = list->bins[size];
+	*list_bin(heap, unit) = (struct list_bin){ .child = 0 };
+	list->bins[size] = root == 0 ? unit : list_bin_meld(heap, root, unit);
+	loam_bitmap_set(list->bin_map, size);
+}
+
+static void list_bin_remove(struct loam_heap *heap, uint32_t unit,
+			    uint32_t size)
+{
+	struct loam_heap_list *list = &heap->list;
+	if (!list_has_bin(heap, size)) {
+		return;
+	}
+	struct list_bin bin = *list_bin(heap, unit);
+	uint32_t merged = list_bin_merge(heap, unit);
+	if (bin.prev == 0) {
+		LOAM_VERIFY(list->bins[size] == unit && bin.sibling == 0);
+		list->bins[size] = merged;
+		if (merged == 0) {
+			loam_bitmap_clear(list->bin_map, size);
+		}
+		return;
+	}
+	struct list_bin *prev = list_bin_at(heap, bin.prev);
+	LOAM_VERIFY(prev->child == unit || prev->sibling == unit);
+	*(prev->child == unit ? &prev->child : &prev->sibling) = bin.sibling;
+	if (bin.sibling != 0) {
+		list_bin_behind(heap, bin.sibling, unit)->prev = bin.prev;
+	}
+	if (merged != 0) {
+		list->bins[size] =
+			list_bin_meld(heap, list->bins[size], merged);
+	}
 }
 
 /* ------------------------------------------------------------- the index */
@@ -192,6 +345,9 @@ static inline void list_raise_bound(struct loam_heap *heap, uint32_t unit,
 				    uint32_t size)
 {
 	uint32_t region = list_region(heap, unit);
+	if (list_has_bin(heap, size)) {
+		return;
+	}
 	if (heap->list.bounds[heap->list.regions + region] < size) {
 		list_set_bound(heap, region, size);
 	}
@@ -269,7 +425,17 @@ static void list_link(struct loam_heap *heap, uint32_t unit, uint32_t prev,
 		list->hints[region] = unit;
 		loam_bitmap_set(list->nonzero, region);
 	}
+	list_bin_insert(heap, unit, node->size);
 	list_raise_bound(heap, unit, node->size);
+}
+
+/* A free block, which stays where it is, becomes larger. */
+static void list_enlarge(struct loam_heap *heap, uint32_t unit, uint32_t size)
+{
+	list_bin_remove(heap, unit, list_at(heap, unit)->size);
+	list_set(heap, unit, size, HEAP_MAGIC_FREE);
+	list_bin_insert(heap, unit, size);
+	list_raise_bound(heap, unit, size);
 }
 
 static void list_unlink(struct loam_heap *heap, uint32_t unit)
@@ -279,6 +445,7 @@ static void list_unlink(struct loam_heap *heap, uint32_t unit)
 	uint32_t prev = node->prev;
 	uint32_t next = node->next;
 	uint32_t region = list_region(heap, unit);
+	list_bin_remove(heap, unit, node->size);
 	*(prev != 0 ? &list_free_at(heap, prev)->next : &list->head) = next;
 	*(next != 0 ? &list_free_at(heap, next)->prev : &list->tail) = prev;
 	if (list->hints[region] == unit) {
@@ -341,7 +508,8 @@ static uint32_t list_next_fit(struct loam_heap *heap, uint32_t size)
 	return unit != 0 ? unit : list_first_fit(heap, 0, size);
 }
 
-static uint32_t list_best_fit(struct loam_heap *heap, uint32_t size)
+/* Best fit among the blocks that are in no bin. */
+static uint32_t list_best_fit_large(struct loam_heap *heap, uint32_t size)
 {
 	uint32_t best = 0;
 	uint32_t best_size = (uint32_t)-1;
@@ -360,6 +528,17 @@ static uint32_t list_best_fit(struct loam_heap *heap, uint32_t size)
 		region++;
 	}
 	return best;
+}
+
+static uint32_t list_best_fit(struct loam_heap *heap, uint32_t size)
+{
+	const struct loam_heap_list *list = &heap->list;
+	if (size >= LIST_BINS) {
+		return list_best_fit_large(heap, size);
+	}
+	size_t bin = loam_bitmap_find(list->bin_map, LIST_BINS, size);
+	return bin < LIST_BINS ? list->bins[bin]
+			       : list_best_fit_large(heap, LIST_BINS);
 }
 
 static uint32_t list_choose(struct loam_heap *heap, uint32_t size)
@@ -394,6 +573,7 @@ static void list_shrink(struct loam_heap *heap)
 	loam_heap_unmap(heap, (void *)list_at(heap, keep),
 			(list->end - keep) / LIST_PAGE_UNITS);
 	list->end = keep;
+	/* It had no bin, and has none: at least 16 pages of it are left. */
 	list_set(heap, unit, keep - unit - 1, HEAP_MAGIC_FREE);
 }
 
@@ -414,8 +594,7 @@ static void list_release(struct loam_heap *heap, uint32_t unit, uint32_t size)
 	if (prev != 0 && list_behind(list_free_at(heap, prev), prev) == unit) {
 		size += 1 + list_at(heap, prev)->size;
 		list_at(heap, unit)->magic = 0;
-		list_set(heap, prev, size, HEAP_MAGIC_FREE);
-		list_raise_bound(heap, prev, size);
+		list_enlarge(heap, prev, size);
 	} else {
 		list_set(heap, unit, size, HEAP_MAGIC_FREE);
 		list_link(heap, unit, prev, next);
@@ -452,8 +631,7 @@ static bool list_grow(struct loam_heap *heap, size_t units)
 	uint32_t size = list->end - unit - 1;
 	if (prev != 0 && list_behind(list_free_at(heap, prev), prev) == unit) {
 		size += 1 + list_at(heap, prev)->size;
-		list_set(heap, prev, size, HEAP_MAGIC_FREE);
-		list_raise_bound(heap, prev, size);
+		list_enlarge(heap, prev, size);
 	} else {
 		list_set(heap, unit, size, HEAP_MAGIC_FREE);
 		list_link(heap, unit, prev, 0);
@@ -524,8 +702,8 @@ static bool list_extend(struct loam_heap *heap, uint32_t unit, uint32_t size)
 /* ------------------------------------------------------------- operations */
 
 /* Sizes the index; false if nothing of the range would be left. */
-static bool list_lay_out(struct loam_heap *heap, size_t *index_bytes,
-			 size_t *pages)
+static bool list_lay_out(struct loam_heap *heap, enum loam_heap_fit fit,
+			 size_t *index_bytes, size_t *pages)
 {
 	struct loam_heap_list *list = &heap->list;
 	unsigned shift = LIST_REGION_SHIFT;
@@ -537,6 +715,11 @@ static bool list_lay_out(struct loam_heap *heap, size_t *index_bytes,
 	list->region_shift = shift - 4; /* in units */
 	size_t words =
 		3 * (size_t)list->regions + LOAM_BITMAP_WORDS(list->regions);
+	if (fit == LOAM_HEAP_BEST_FIT) {
+		list->bins = (uint32_t *)(void *)heap->start + words;
+		list->bin_map = list->bins + LIST_BINS;
+		words += LIST_BINS + LOAM_BITMAP_WORDS(LIST_BINS);
+	}
 	*index_bytes = loam_size_round_up(words * 4, LIST_UNIT);
 	*pages = loam_pages_of(*index_bytes + 2 * LIST_UNIT);
 	list->hints = (void *)heap->start;
@@ -552,7 +735,7 @@ static int list_create(struct loam_heap *heap,
 	size_t index_bytes;
 	size_t pages;
 	if ((unsigned)config->fit >= LOAM_HEAP_FIT_COUNT ||
-	    !list_lay_out(heap, &index_bytes, &pages)) {
+	    !list_lay_out(heap, config->fit, &index_bytes, &pages)) {
 		return -LOAM_EINVAL;
 	}
 	if (!loam_heap_map(heap, heap->start, pages)) {
@@ -691,8 +874,11 @@ static bool list_walk(const struct loam_heap *heap, struct loam_heap_block *out)
 
 /* ------------------------------------------------------------- check */
 
-/* Blocks and list, side by side: the next free block is the list's next. */
-static int list_check_blocks(const struct loam_heap *heap)
+/*
+ * Blocks and list, side by side: the next free block is the list's next. Counts
+ * those that have a bin.
+ */
+static int list_check_blocks(const struct loam_heap *heap, size_t *binned)
 {
 	const struct loam_heap_list *list = &heap->list;
 	uint32_t expected = list->head;
@@ -710,9 +896,11 @@ static int list_check_blocks(const struct loam_heap *heap)
 			LOAM_CHECK(unit == expected);
 			LOAM_CHECK(node->prev == prev);
 			LOAM_CHECK(unit != behind_free);
-			LOAM_CHECK(list->bounds[list->regions +
+			LOAM_CHECK(list_has_bin(heap, node->size) ||
+				   list->bounds[list->regions +
 						list_region(heap, unit)] >=
-				   node->size);
+					   node->size);
+			*binned += list_has_bin(heap, node->size);
 			prev = unit;
 			expected = node->next;
 			behind_free = list_behind(node, unit);
@@ -746,14 +934,70 @@ static int list_check_index(const struct loam_heap *heap)
 	return 0;
 }
 
+/* The block after `unit` in its bin, parents before their children; or 0. */
+static uint32_t list_bin_next(const struct loam_heap *heap, uint32_t unit)
+{
+	const struct list_bin *bin = list_bin(heap, unit);
+	if (bin->child != 0) {
+		return bin->child;
+	}
+	while (bin->sibling == 0 && bin->prev != 0) {
+		/* To the parent, past the siblings that were before it. */
+		uint32_t from;
+		do {
+			from = unit;
+			unit = bin->prev;
+			bin = list_bin(heap, unit);
+		} while (bin->child != from && bin->prev != 0);
+	}
+	return bin->sibling;
+}
+
+/* One bin: free blocks of its size, no child below its parent; counts down. */
+static int list_check_bin(const struct loam_heap *heap, uint32_t size,
+			  size_t *left)
+{
+	uint32_t unit = heap->list.bins[size];
+	LOAM_CHECK(loam_bitmap_test(heap->list.bin_map, size) == (unit != 0));
+	LOAM_CHECK(unit == 0 || list_bin(heap, unit)->prev == 0);
+	LOAM_CHECK(unit == 0 || list_bin(heap, unit)->sibling == 0);
+	while (unit != 0) {
+		LOAM_CHECK(*left > 0);
+		(*left)--;
+		LOAM_CHECK(unit >= heap->list.first && unit < heap->list.end);
+		const node_t *node = list_at(heap, unit);
+		const struct list_bin *bin = list_bin(heap, unit);
+		LOAM_CHECK(list_is(node, unit, HEAP_MAGIC_FREE));
+		LOAM_CHECK(node->size == size);
+		LOAM_CHECK(bin->child == 0 || bin->child > unit);
+		LOAM_CHECK(bin->child < heap->list.end);
+		LOAM_CHECK(bin->child == 0 ||
+			   list_bin(heap, bin->child)->prev == unit);
+		LOAM_CHECK(bin->sibling == 0 ||
+			   bin->sibling >= heap->list.first);
+		LOAM_CHECK(bin->sibling < heap->list.end);
+		LOAM_CHECK(bin->sibling == 0 ||
+			   list_bin(heap, bin->sibling)->prev == unit);
+		unit = list_bin_next(heap, unit);
+	}
+	return 0;
+}
+
 static int list_check(const struct loam_heap *heap)
 {
+	size_t binned = 0;
 	const struct loam_heap_list *list = &heap->list;
 	LOAM_CHECK(list->end % LIST_PAGE_UNITS == 0);
 	LOAM_CHECK(list->end / LIST_PAGE_UNITS == heap->mapped_pages);
-	int error = list_check_blocks(heap);
+	int error = list_check_blocks(heap, &binned);
 	if (error == 0) {
 		error = list_check_index(heap);
+	}
+	if (list->bins != NULL) {
+		for (uint32_t bin = 0; bin < LIST_BINS && error == 0; bin++) {
+			error = list_check_bin(heap, bin, &binned);
+		}
+		LOAM_CHECK(error != 0 || binned == 0);
 	}
 	return error != 0 ? error : loam_heap_check_counters(heap);
 }

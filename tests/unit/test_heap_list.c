@@ -433,3 +433,59 @@ TEST(written_after_free, "S2.22 a free header that was written to is fatal")
 	loam_heap_free(&heap, wall);
 	finish();
 }
+
+/* Blocks of one size, freed so that they are children and siblings in a bin. */
+static void fill_bin(void *at[6], void *walls[6])
+{
+	static const unsigned order[6] = { 4, 2, 5, 0, 3, 1 };
+	for (unsigned i = 0; i < 6; i++) {
+		at[i] = must_alloc(320);
+		walls[i] = must_alloc(16);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		loam_heap_free(&heap, at[order[i]]);
+		expect_sound();
+	}
+}
+
+TEST(bins,
+     "S0.31 blocks of one size come lowest first, however they were freed")
+{
+	void *at[6];
+	void *walls[6];
+	start(LOAM_HEAP_BEST_FIT);
+	for (unsigned round = 0; round < 3; round++) {
+		fill_bin(at, walls);
+		for (unsigned i = 0; i < 6; i++) {
+			EXPECT(must_alloc(305 + i) == at[i]);
+			expect_sound();
+		}
+		for (unsigned i = 0; i < 6; i++) {
+			loam_heap_free(&heap, at[i]);
+			loam_heap_free(&heap, walls[i]);
+			expect_sound();
+		}
+	}
+	finish();
+}
+
+TEST(written_links,
+     "S2.22 links of a free block that were overwritten are fatal")
+{
+	for (unsigned victim = 0; victim < 6; victim++) {
+		for (unsigned link = 0; link < 3; link++) {
+			void *at[6];
+			void *walls[6];
+			start(LOAM_HEAP_BEST_FIT);
+			fill_bin(at, walls);
+			((uint32_t *)at[victim])[link] ^= 0x01010101;
+			EXPECT_EQ(loam_heap_check(&heap), -LOAM_EFAULT);
+			bool seen = false;
+			for (unsigned i = 0; i < 6 && !seen; i++) {
+				seen = HOSTED_PANICS(must_alloc(320));
+			}
+			EXPECT(seen);
+			owner_fini(&owner);
+		}
+	}
+}
