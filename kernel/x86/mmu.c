@@ -21,8 +21,8 @@ static void mmu_flush_page(void *ctx, uintptr_t virt)
 }
 
 /*
- * It is the change of CR4.PGE that forgets. Whoever is preempted between the two
- * would leave it clear, and the flush of another task would change nothing.
+ * It is the change of CR4.PGE that forgets. Whoever is preempted between the
+ * two would leave it clear, and another task's flush would change nothing.
  */
 static void mmu_flush_all(void *ctx)
 {
