@@ -84,7 +84,7 @@ static void settle(struct pass *pass, struct place *place, void *block,
 	place->usable = pass->kind->usable(&pass->subject->heap, block);
 	place->birth = birth_of(pass, op);
 	memory->corrupted += place->usable < asked;
-	memory->corrupted += (uintptr_t)block % LOAM_HEAP_ALIGN != 0;
+	memory->corrupted += (uintptr_t)block % (2 * sizeof(void *)) != 0;
 	stamp(place, op + 1);
 	account(pass, place, true);
 	if (place->birth != SIZE_MAX) {

@@ -15,7 +15,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 class Browser:
     """A browser with one window, until end() is called."""
 
-    def __init__(self, scratch, width=1400, height=1000):
+    def __init__(self, scratch):
         self.driver = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True
         )
@@ -31,7 +31,7 @@ class Browser:
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--disable-background-networking",
-            "--window-size=%d,%d" % (width, height),
+            "--window-size=1400,1000",
             "--user-data-dir=" + os.path.join(scratch, "profile"),
         ]
         wanted = {
@@ -78,6 +78,12 @@ class Browser:
             actions.append({"type": "pointerDown", "button": 0})
             actions.append({"type": "pointerUp", "button": 0})
         self.pointer(actions)
+
+    def resize(self, width, height):
+        """Sets the size of what a page is laid out in, whatever the screen."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": size}
+        self.send("POST", "/goog/cdp/execute", body)
 
     def picture(self, css, name):
         """Saves what an element looks like as a PNG file."""

@@ -98,8 +98,9 @@ def pictures(loam, scratch):
             "--heaps", "bestfit,list:first,tlsf,slab"],
     }
     shown = {"maps": "#maps", "phases": ".plot.wide", "robson": ".plot.wide"}
-    browser = Browser(scratch, 1060, 2600)
+    browser = Browser(scratch)
     try:
+        browser.resize(1100, 2600)
         for name, arguments in runs.items():
             page = os.path.join(scratch, name + ".html")
             subprocess.run(
