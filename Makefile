@@ -65,15 +65,16 @@ help:
 ##     DEBUG=1             assertions on, optimised for stepping through
 ##     GDB=1               wait for a debugger on port 1234
 ##   make test           everything: unit tests in five builds, tools, fuzzers,
-##                       static checks, the kernel on every boot path and size
+##                       static checks, the kernel with every pair of layout, boot
+##                       path, size, heap, CPU, ... (tests/qemu/matrix)
 ##     SUITES="unit check" only these of: check example unit
 ##                         tools malloc fuzz debug boot
 ##   make quick          the unit tests in one build, and the static checks
 ##   make check          the static checks alone
 ##   make fuzz           every fuzzer for FUZZ_SECONDS=600, at most JOBS at once
 ##   make coverage       lines and branches of src/ the unit tests reach
-##   make soak           the kernel's tests on every boot path and size, ROUNDS=20
-##                       times in a row
+##   make soak           the kernel's tests on the same pairs, ROUNDS=20 times in a
+##                       row
 ##   make malloc         build/libloam-malloc.so, malloc for LD_PRELOAD
 ##   make heap-figures   measure the heaps for docs/heaps.md, and draw its pictures
 ##   make bench          that and the frames against others, on two idle cores:
@@ -106,7 +107,8 @@ kernel: $(KERNEL) $(BOOT_PARTS)
 .PHONY: soak
 soak:
 	@scripts/deps.sh test
-	@$(MAKE_JOBS) kernel
+	@$(MAKE_JOBS) kernel programs
+	@$(MAKE_JOBS) LAYOUT=identity kernel
 	@scripts/soak '$(KERNEL)' build '$(ROUNDS)'
 
 .PHONY: bench-kernel
@@ -128,6 +130,7 @@ heap-figures:
 test:
 	@scripts/deps.sh test
 	@$(MAKE_JOBS) test-programs
+	@$(MAKE_JOBS) LAYOUT=identity kernel
 	@$(MAKE_JOBS) DEBUG=1 kernel
 	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \
 		scripts/run-tests $(SUITES)

@@ -30,7 +30,10 @@
 #define ADAPTERS_BASE 0xA0000u
 #define ADAPTERS_SIZE 0x60000u
 
-/* pages=xv6: frames that the first step has at least, and where it ends. */
+/*
+ * pages=xv6: frames that the first step has at least, beside the tables of a
+ * map of everything in small pages, and where it ends.
+ */
 #define BOOT_LIST_LEAST 256u
 #define BOOT_LIST_STEP LOAM_MIB(4)
 
@@ -278,7 +281,13 @@ static void boot_list_begin(struct loam_kernel *kernel,
 	const struct loam_memblock *memblock = &kernel->memblock;
 	loam_phys_t end = 0;
 	uint64_t room = 0;
-	while (room < BOOT_LIST_LEAST && end < machine->early_end) {
+	uint64_t least = BOOT_LIST_LEAST;
+	if (machine->geometry->large_levels == 0) {
+		unsigned shift =
+			LOAM_PAGE_SHIFT + machine->geometry->index_bits[0];
+		least += kernel->layout.map_end >> shift;
+	}
+	while (room < least && end < machine->early_end) {
 		uint64_t pfn = 0;
 		uint64_t count = 0;
 		end += BOOT_LIST_STEP;

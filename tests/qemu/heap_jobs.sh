@@ -1,20 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The kernel on each heap and either provider of frames; to be sourced.
-#
-# Not every heap on every path and size: each pair of them is somewhere.
-
-# job_heap BOOT MEM HEAP PAGES TLB: every test of the kernel, and the heap's check.
-job_heap() {
-	local what="$3, pages=$4, $1 $2"
-	boot BOOT="$1" MEM="$2" HEAP="$3" PAGES="$4" TLB="$5" APPEND=quiet \
-		CMD="test; heap; heap check; check"
-	guest_tap "$what"
-	verdict "X.1 X.5 $what: comes up on it, and all checks pass" "$(
-		ended_well
-		holds "$guest_text" "^kmalloc: ${3/%list/list:first}\$"
-		holds "$guest_text" '^heap check: every invariant holds$'
-		holds "$guest_text" '^check: every floor is well$')"
-}
+# What is special to the heaps behind kmalloc; to be sourced. Each of them runs all the
+# tests in the matrix.
 
 # job_heap_block MEM: what there is of 100 MiB at 16 MiB, with a word.
 job_heap_block() {
@@ -76,21 +62,6 @@ free 0xd0000c30; free 0xd0000c30; heap nonsense"
 }
 
 add_heap_jobs() {
-	add heap-1 job_heap multiboot 3000M list:best xv6 auto
-	add heap-2 job_heap bios 3000M buddy buddy cr3
-	add heap-3 job_heap grub 3000M slab xv6 auto
-	add heap-4 job_heap multiboot 8M bestfit buddy cr3
-	add heap-5 job_heap bios 8M tlsf xv6 auto
-	add heap-6 job_heap grub 8M pages buddy invlpg
-	add heap-7 job_heap bios 32M bestfit xv6 invlpg
-	add heap-8 job_heap multiboot 32M buddy xv6 auto
-	add heap-9 job_heap grub 64M bestfit buddy auto
-	add heap-10 job_heap multiboot 64M pages xv6 cr3
-	add heap-11 job_heap bios 64M list buddy auto
-	add heap-12 job_heap multiboot 128M tlsf buddy invlpg
-	add heap-13 job_heap grub 128M block buddy auto
-	add heap-14 job_heap bios 300M block xv6 cr3
-	add heap-15 job_heap grub 16M list:next xv6 auto
 	add heap-all-32M job_heap_all multiboot 32M slab buddy
 	add heap-all-8M job_heap_all bios 8M bestfit xv6
 	add heap-block-32M job_heap_block 32M

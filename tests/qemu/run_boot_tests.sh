@@ -4,8 +4,8 @@
 #
 # usage: tests/qemu/run_boot_tests.sh KERNEL BUILD [WORD]
 #
-# KERNEL is the kernel's ELF file; BUILD is where boot/stage1.bin, boot/stage2.bin
-# and mkdisk are. With WORD only the jobs run that have it in their name. JOBS=2
+# KERNEL is the kernel's ELF file, and beside it is that of the identity layout;
+# BUILD is where programs.tar, boot/stage1.bin, boot/stage2.bin and mkdisk are. With WORD only the jobs run that have it in their name. JOBS=2
 # guests run at a time. What each job's guests printed stays in BUILD/boot-tests.
 #
 # A guest counts as failed when it hangs, is reset, says that it failed, prints no
@@ -31,6 +31,7 @@ mkdir -p "$WORK"
 . "$ROOT/tests/qemu/heap_jobs.sh"
 
 PATHS="multiboot bios grub"
+PROGRAMS=$BUILD/programs.tar
 
 # add NAME COMMAND...: a job, unless another one was asked for.
 add() {
@@ -39,18 +40,25 @@ add() {
 	esac
 }
 
+if ! [ -r "$(kernel_of identity)" ] || ! [ -r "$PROGRAMS" ]; then
+	echo "not ok 1 - $(kernel_of identity) and $PROGRAMS are there (make test)"
+	echo "1..1"
+	exit 1
+fi
 if ! command -v qemu-system-i386 >/dev/null; then
 	echo "not ok 1 - qemu-system-i386 is not installed"
 	echo "1..1"
 	exit 1
 fi
 
-# The large ones first: they take longest.
-for size in 5000M 3584M 3000M 512M 128M 64M 16M 12M 8M 5M; do
-	for path in $PATHS; do
-		add "tests-$path-$size" job_tests "$path" "$size"
-	done
-done
+# Every pair of layout, path, heap and so on; the large machines, which take
+# longest, first.
+while read -r values; do
+	name=$(printf '%s\n' $values | sed 's/^[a-z]*=//' | tr '\n' - | tr , _)
+	# shellcheck disable=SC2086
+	add "tests-${name%-}" job_row $values
+done < <(awk -f "$ROOT/tests/qemu/pairs.awk" "$ROOT/tests/qemu/matrix")
+add impossible job_impossible
 add_heap_jobs
 for size in 5M 32M 128M 3000M 3584M 5000M; do
 	add "maps-$size" job_maps "$size"
@@ -58,12 +66,6 @@ done
 for path in $PATHS; do
 	add "modules-$path" job_modules "$path"
 	add "demonstration-$path" job_demonstration "$path"
-done
-for policy in invlpg cr3; do
-	add "tlb-$policy" job_tlb "$policy"
-done
-for cpu in 486 pentium max; do
-	add "cpu-$cpu" job_cpu "$cpu"
 done
 add bad-magic job_bad_magic
 add failing job_failing
