@@ -133,12 +133,12 @@ static LOAM_NOINLINE void *alloc_slow(struct loam_kmalloc *kmalloc,
 		return NULL;
 	}
 	void *block;
-	/* Past the heap, align is a class's size or that of a large block. */
+	/* Past the heap, align is 1 or more than any class of slabs has. */
 	if (kmalloc_heap_takes(kmalloc, size_bytes, align, flags)) {
 		block = loam_kmalloc_heap_alloc(kmalloc, size_bytes, align,
 						flags);
 	} else if (size_bytes > kmalloc->slab_max || (flags & LOAM_DMA) != 0 ||
-		   align > LOAM_PAGE_SIZE) {
+		   align > 1) {
 		block = loam_kmalloc_large_alloc(kmalloc, size_bytes, align,
 						 flags);
 	} else {
