@@ -5,8 +5,9 @@
 # usage: tests/qemu/run_boot_tests.sh KERNEL BUILD [WORD]
 #
 # KERNEL is the kernel's ELF file, and beside it is that of the identity layout;
-# BUILD is where programs.tar, boot/stage1.bin, boot/stage2.bin and mkdisk are. With WORD only the jobs run that have it in their name. JOBS=2
-# guests run at a time. What each job's guests printed stays in BUILD/boot-tests.
+# BUILD is where programs.tar, boot/stage1.bin, boot/stage2.bin and mkdisk are. With
+# WORD only the jobs run that have it in their name. JOBS=2 guests run at a time. What
+# each job's guests printed stays in BUILD/boot-tests.
 #
 # A guest counts as failed when it hangs, is reset, says that it failed, prints no
 # plan or another number of tests than it planned.
