@@ -23,6 +23,15 @@ static bool is_users(uintptr_t address)
 
 /* -------- the kernel's part -------- */
 
+/* The tables that every process begins with. */
+static void begin_space(struct loam_pt *pt)
+{
+	EXPECT_EQ(loam_pt_init(pt, mmu_geometry(), &loam_kspace_pt_ops, NULL,
+			       &kernel.kspace),
+		  0);
+	EXPECT_EQ(loam_boot_share_kernel(&kernel, pt), 0);
+}
+
 /* A sum over what the kernel has in several places. */
 static uint32_t sum_of_kernel(const uint32_t *const places[4])
 {
@@ -38,7 +47,7 @@ static uint32_t sum_of_kernel(const uint32_t *const places[4])
 
 KTEST(space_kernel, "S3.5 S3.7 the kernel reads the same in every directory")
 {
-	static struct space spaces[2];
+	static struct loam_pt roots_of[2];
 	uint32_t *block = kmalloc(LOAM_PAGE_SIZE);
 	uint32_t *range = vmalloc(LOAM_PAGE_SIZE);
 	const uint32_t *const places[4] = {
@@ -56,12 +65,12 @@ KTEST(space_kernel, "S3.5 S3.7 the kernel reads the same in every directory")
 	uint32_t root = cpu_read_cr3();
 	uint32_t sum = sum_of_kernel(places);
 	for (unsigned i = 0; i < 2; i++) {
-		EXPECT_EQ(space_create(&spaces[i]), 0);
+		begin_space(&roots_of[i]);
 	}
 	uint32_t eflags = cpu_read_eflags();
 	cpu_cli();
 	for (unsigned i = 0; i < 2; i++) {
-		mmu_load_root(space_root(&spaces[i]));
+		mmu_load_root(roots_of[i].root);
 		roots[i] = cpu_read_cr3();
 		sums[i] = sum_of_kernel(places);
 		block[0] += 1; /* seen by all, and undone below */
@@ -73,7 +82,7 @@ KTEST(space_kernel, "S3.5 S3.7 the kernel reads the same in every directory")
 	EXPECT(roots[0] != roots[1] && roots[0] != root && roots[1] != root);
 	for (unsigned i = 0; i < 2; i++) {
 		EXPECT_EQ(sums[i], sum ^ 1u ^ i);
-		space_destroy(&spaces[i]);
+		loam_pt_fini(&roots_of[i]);
 	}
 	kfree(block);
 	vfree(range);
@@ -103,16 +112,15 @@ static int visit_space(void *arg, uintptr_t virt, size_t size, loam_phys_t phys,
 
 KTEST(space_supervisor, "S3.34 a process has nothing of the kernel's to read")
 {
-	static struct space space;
+	static struct loam_pt pt;
 	uint64_t before = ktest_free_frames();
 	unsigned runs = 0;
 
-	EXPECT_EQ(space_create(&space), 0);
-	EXPECT_EQ(loam_pt_visit(&space.pt, 0, UINTPTR_MAX, visit_space, &runs),
-		  0);
+	begin_space(&pt);
+	EXPECT_EQ(loam_pt_visit(&pt, 0, UINTPTR_MAX, visit_space, &runs), 0);
 	EXPECT(runs > 2);
-	EXPECT_EQ(loam_pt_check(&space.pt), 0);
-	space_destroy(&space);
+	EXPECT_EQ(loam_pt_check(&pt), 0);
+	loam_pt_fini(&pt);
 	loam_kspace_vfree(&kernel.kspace, vmalloc(LOAM_PAGE_SIZE));
 	EXPECT_EQ(ktest_free_frames(), before);
 }
@@ -164,9 +172,7 @@ KTEST(space_reach, "S3.34 S3.9 S4.30 ring 3 reads what is its own, and no more")
 KTEST(space_large,
       "S3.37 S3.8 a program of 3 MiB hides nothing of the kernel's")
 {
-	uintptr_t end = space_program_end();
-
-	if (end - KERNEL_USER_PROGRAM_BASE < LOAM_MIB(3) + LOAM_KIB(64)) {
+	if (kernel.layout.user[1].size < LOAM_MIB(3) + LOAM_KIB(64)) {
 		ktest_skip("on this machine programs have less room");
 	}
 	/* No stack of the kernel's is where a program could be. */
