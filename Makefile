@@ -95,7 +95,7 @@ help:
 
 .PHONY: run kernel
 run:
-	@scripts/deps.sh run $(filter grub,$(BOOT))
+	@scripts/deps.sh run $(filter grub uefi,$(BOOT))
 	@$(MAKE_JOBS) kernel programs
 	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' \
 		MODULES='$(PROGRAMS)' \

@@ -60,7 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&info, 0xa5, sizeof(info));
 	info.entries = entries;
 	info.entry_capacity = MOST_ENTRIES;
-	uint32_t magic = (data[0] & 1) != 0 ? MULTIBOOT_MAGIC : BIOS_INFO_MAGIC;
+	uint32_t magic = (data[0] & 2) != 0   ? MULTIBOOT2_MAGIC
+			 : (data[0] & 1) != 0 ? MULTIBOOT_MAGIC
+					      : BIOS_INFO_MAGIC;
 	uint32_t phys = 4096u + data[1] + 256u * data[2];
 	const char *why = NULL;
 	hosted_log_clear();

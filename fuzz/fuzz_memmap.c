@@ -109,6 +109,23 @@ static void read_sizes(struct loam_memmap *map, const uint8_t *data,
 	}
 }
 
+/* UEFI's types are not E820's: what it converts is what must hold. */
+static void read_efi(struct loam_memmap *map, struct entries *entries,
+		     const uint8_t *data, size_t size, size_t step)
+{
+	(void)loam_memmap_add_efi(map, data, size, step);
+	for (; size >= step; data += step, size -= step) {
+		struct loam_memmap_entry entry;
+		uint8_t plain[20];
+		require(loam_memmap_efi_entry(data, step, &entry) == 0);
+		require(entry.type != LOAM_MEM_USABLE || (data[32] & 8u) != 0);
+		memcpy(plain, &entry.base, 8);
+		memcpy(plain + 8, &entry.length, 8);
+		memcpy(plain + 16, &entry.type, 4);
+		collect(entries, plain);
+	}
+}
+
 static unsigned strictness(uint32_t type)
 {
 	switch (type) {
@@ -201,7 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	loam_memmap_init(&map, ranges, 4u + data[1]);
 	const uint8_t *rest = data + 3;
 	size_t rest_size = size - 3;
-	switch (data[0] % 4) {
+	switch (data[0] % 5) {
 	case 0:
 		read_e820(&map, &entries, rest, rest_size, 20u + data[2] % 16u);
 		break;
@@ -213,6 +230,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 3:
 		read_sizes(&map, rest, rest_size);
+		break;
+	default:
+		read_efi(&map, &entries, rest, rest_size, 40u + data[2] % 25u);
 		break;
 	}
 	(void)loam_memmap_normalise(&map);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both boot paths need to copy their information. */
+/* What all boot paths need to copy their information. */
 
 #include <loam/mem.h>
 
@@ -98,13 +98,17 @@ int bootinfo_read(struct loam_boot_info *info, uint32_t magic, uint32_t phys,
 	if (magic == MULTIBOOT_MAGIC) {
 		return bootinfo_read_multiboot(info, phys, why);
 	}
+	if (magic == MULTIBOOT2_MAGIC) {
+		return bootinfo_read_multiboot2(info, phys, why);
+	}
 	if (magic == BIOS_INFO_MAGIC) {
 		return bootinfo_read_bios(info, phys, why);
 	}
 	loam_log(LOAM_LOG_ERROR,
-		 "entered with 0x%08x in EAX; Multiboot has 0x%08x, the boot "
-		 "disk 0x%08x",
-		 (unsigned)magic, MULTIBOOT_MAGIC, BIOS_INFO_MAGIC);
+		 "entered with 0x%08x in EAX; Multiboot has 0x%08x or 0x%08x, "
+		 "the boot disk 0x%08x",
+		 (unsigned)magic, MULTIBOOT_MAGIC, MULTIBOOT2_MAGIC,
+		 BIOS_INFO_MAGIC);
 	*why = "the boot loader speaks neither Multiboot nor our own protocol";
 	return -LOAM_EINVAL;
 }

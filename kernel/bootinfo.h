@@ -23,10 +23,12 @@ int bootinfo_read(struct loam_boot_info *info, uint32_t magic, uint32_t phys,
 
 int bootinfo_read_multiboot(struct loam_boot_info *info, uint32_t phys,
 			    const char **why);
+int bootinfo_read_multiboot2(struct loam_boot_info *info, uint32_t phys,
+			     const char **why);
 int bootinfo_read_bios(struct loam_boot_info *info, uint32_t phys,
 		       const char **why);
 
-/* -------- for the two readers -------- */
+/* -------- for the readers -------- */
 
 /* [phys, phys + size) to be read, or NULL: 0, wraps, not mapped. */
 const void *bootinfo_at(uint32_t phys, uint32_t size_bytes);

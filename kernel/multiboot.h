@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a Multiboot 1 loader leaves for the kernel (specification 0.6.96). */
+/* What Multiboot loaders leave: of version 1 (0.6.96), and of version 2. */
 #ifndef KERNEL_MULTIBOOT_H
 #define KERNEL_MULTIBOOT_H
 
@@ -43,5 +43,27 @@ struct multiboot_module {
 /* An entry of the map: its own size, which does not count, then 20 bytes. */
 #define MULTIBOOT_MAP_HEADER 4u
 #define MULTIBOOT_MAP_LEAST 20u
+
+/* -------- Multiboot 2 (specification 2.0) -------- */
+
+#define MULTIBOOT2_MAGIC 0x36D76289u
+
+/* Sizes: of all before the first tag, and of a tag's type and size. */
+#define MULTIBOOT2_HEADER 8u
+#define MULTIBOOT2_TAG 8u
+
+enum multiboot2_tag {
+	MULTIBOOT2_END = 0,
+	MULTIBOOT2_CMDLINE = 1, /* a string */
+	MULTIBOOT2_LOADER = 2,  /* a string */
+	MULTIBOOT2_MODULE = 3,  /* start, end, a string */
+	MULTIBOOT2_SIZES = 4,   /* KiB from 0, KiB from 1 MiB */
+	MULTIBOOT2_MAP = 6,     /* size of an entry, version, entries */
+	MULTIBOOT2_EFI_MAP = 17 /* size of a descriptor, version, descriptors */
+};
+
+#define MULTIBOOT2_MODULE_STRING 16u
+#define MULTIBOOT2_MAP_ENTRIES 16u
+#define MULTIBOOT2_EFI_LEAST 40u
 
 #endif

@@ -58,6 +58,9 @@ need_grub() {
 	need grub-common grub-mkrescue have grub-mkrescue
 	need grub-pc-bin "GRUB for BIOS machines" \
 		test -d /usr/lib/grub/i386-pc
+	need grub-efi-amd64-bin "GRUB for UEFI machines" \
+		test -d /usr/lib/grub/x86_64-efi
+	need ovmf "UEFI firmware for QEMU" test -r /usr/share/OVMF/OVMF_CODE.fd
 	need xorriso xorriso have xorriso
 	need mtools mtools have mformat
 }

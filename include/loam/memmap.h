@@ -115,6 +115,28 @@ int loam_memmap_add_multiboot2(struct loam_memmap *map, const void *tag,
 			       size_t bytes);
 
 /*
+ * What one memory descriptor of UEFI says, as an entry of the kind above: at
+ * least 40 bytes, of which `bytes` can be read. What the firmware needs no more
+ * once it has handed over (loader, boot services, conventional memory) is
+ * usable if it can be cached for writing; ACPI tables, NVS, persistent and bad
+ * memory are what they are; runtime services, devices and every other type are
+ * reserved. -LOAM_EINVAL, *out untouched: too short.
+ */
+int loam_memmap_efi_entry(const void *descriptor, size_t bytes,
+			  struct loam_memmap_entry *out);
+
+/*
+ * Adds the map that GetMemoryMap() of UEFI gives, `bytes` in all: descriptors
+ * laid out every `descriptor_bytes`, which the firmware says, and which is more
+ * than 40 where it has more to tell than is known here.
+ * Returns 0, the first error of loam_memmap_add(), or -LOAM_EINVAL: there is
+ * nothing, descriptors are shorter than 40 bytes, or the last one is cut off
+ * (the others are used).
+ */
+int loam_memmap_add_efi(struct loam_memmap *map, const void *descriptors,
+			size_t bytes, size_t descriptor_bytes);
+
+/*
  * Adds what INT 15h, AX=E801h said: KiB between 1 and 16 MiB, and 64 KiB units
  * above 16 MiB; and low memory of INT 12h in KiB. More than fits below 640 KiB
  * or 16 MiB is clipped, counted as malformed and logged.

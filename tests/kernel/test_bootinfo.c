@@ -17,6 +17,8 @@ static struct {
 	uint8_t replies[8];
 	struct multiboot_module modules[2];
 	char text[64];
+	unsigned char tags[256]; /* of Multiboot 2 */
+	uint32_t tag_bytes;
 } loader;
 
 static struct loam_boot_info info;
@@ -149,6 +151,107 @@ KTEST(bootinfo_overflow, "S4.5 too many entries: none that forbids is lost")
 	EXPECT_EQ(entries[3].type, LOAM_MEM_RESERVED);
 	EXPECT_EQ(entries[2].type, LOAM_MEM_USABLE);
 	EXPECT_LOG("2 were dropped");
+}
+
+/* -------- Multiboot 2 -------- */
+
+static void tags_word(uint32_t word)
+{
+	memcpy(loader.tags + loader.tag_bytes, &word, sizeof(word));
+	loader.tag_bytes += (uint32_t)sizeof(word);
+}
+
+/* A tag of words; what is there begins with the size of all. */
+static void tags_add(uint32_t type, const uint32_t *words, unsigned count)
+{
+	if (loader.tag_bytes == 0) {
+		tags_word(0);
+		tags_word(0);
+	}
+	loader.tag_bytes = (loader.tag_bytes + 7) & ~7u;
+	tags_word(type);
+	tags_word(8 + 4 * count);
+	for (unsigned i = 0; i < count; i++) {
+		tags_word(words[i]);
+	}
+	memcpy(loader.tags, &loader.tag_bytes, sizeof(loader.tag_bytes));
+}
+
+static int tags_read(void)
+{
+	return read_within(MULTIBOOT2_MAGIC, phys_of(loader.tags));
+}
+
+KTEST(bootinfo_tags,
+      "S4.5 X.2 Multiboot 2: tags of every kind the kernel reads")
+{
+	const uint32_t text[] = { 0x74656971, 0 }; /* "qiet" */
+	const uint32_t module[] = { 0x200000, 0x200001, 0x6E, 0 };
+	const uint32_t map[] = { 24, 0, 0, 0, 0x9F000, 0, 1, 0 };
+
+	loader_reset();
+	tags_add(MULTIBOOT2_CMDLINE, text, 2);
+	tags_add(99, text, 1);
+	tags_add(MULTIBOOT2_MODULE, module, 3);
+	tags_add(MULTIBOOT2_MAP, map, 8);
+	tags_add(MULTIBOOT2_END, NULL, 0);
+	EXPECT_EQ(tags_read(), 0);
+	EXPECT(loam_streq(info.cmdline, "qiet"));
+	EXPECT_EQ(info.reserved_count, 1);
+	EXPECT(loam_streq(info.reserved[0].name, "n"));
+	EXPECT_EQ(info.entry_count, 1);
+	EXPECT_EQ(entries[0].length, 0x9F000);
+	EXPECT(loam_streq(info.source, "Multiboot 2 map"));
+}
+
+KTEST(bootinfo_efi, "S4.5 Multiboot 2: UEFI's own map comes first")
+{
+	const uint32_t map[] = { 24, 0, 0, 0, 0x9F000, 0, 1, 0 };
+	const uint32_t efi[] = { 48, 1, 7, 0, 0x100000, 0, 0,
+				 0,  2, 0, 8, 0,        0, 0 };
+	const uint32_t bad[] = { 39, 1, 7, 0, 0x100000, 0 };
+
+	loader_reset();
+	tags_add(MULTIBOOT2_MAP, map, 8);
+	tags_add(MULTIBOOT2_EFI_MAP, efi, 14);
+	EXPECT_EQ(tags_read(), 0);
+	EXPECT(loam_streq(info.source, "UEFI map"));
+	EXPECT_EQ(info.entry_count, 1);
+	EXPECT_EQ(entries[0].base, 0x100000);
+	EXPECT_EQ(entries[0].length, 0x2000);
+	EXPECT_EQ(entries[0].type, LOAM_MEM_USABLE);
+	/* One that cannot be leaves the other. */
+	loader_reset();
+	tags_add(MULTIBOOT2_EFI_MAP, bad, 6);
+	tags_add(MULTIBOOT2_MAP, map, 8);
+	EXPECT_EQ(tags_read(), 0);
+	EXPECT_LOG("40 are the least");
+	EXPECT(loam_streq(info.source, "Multiboot 2 map"));
+}
+
+KTEST(bootinfo_bad_tags,
+      "S4.5 Multiboot 2: a tag that does not fit ends the walk")
+{
+	const uint32_t sizes[] = { 639, 7 * 1024 };
+
+	loader_reset();
+	tags_add(MULTIBOOT2_SIZES, sizes, 2);
+	tags_add(MULTIBOOT2_CMDLINE, sizes, 2);
+	uint32_t wrong = 1000;
+	memcpy(loader.tags + 28, &wrong, sizeof(wrong));
+	EXPECT_EQ(tags_read(), 0);
+	EXPECT_LOG("claims 1000 bytes");
+	EXPECT_EQ(info.cmdline[0], '\0');
+	EXPECT_EQ(info.entry_count, 2);
+	wrong = 0;
+	memcpy(loader.tags + 28, &wrong, sizeof(wrong));
+	EXPECT_EQ(tags_read(), 0);
+	EXPECT_LOG("claims 0 bytes");
+	/* None of memory, and none at all. */
+	loader_reset();
+	tags_add(MULTIBOOT2_END, NULL, 0);
+	EXPECT_EQ(tags_read(), -LOAM_ENOENT);
+	EXPECT_EQ(read_within(MULTIBOOT2_MAGIC, 0xFFFFFFF0u), -LOAM_EFAULT);
 }
 
 KTEST(bootinfo_reach, "S4.5 structures out of reach are refused, not read")
