@@ -15,9 +15,17 @@
  *   pages.c    one page for each block, from xv6's list of free pages (runs.c)
  *   tlsf.c     two-level segregated fit: everything in constant time
  *
- *              owner (prepare, map_pages, unmap_pages)
+ *              owner (prepare, map_pages, unmap_pages; blocks of frames)
  *                ^  one run of pages at a time
  *   caller -> heap.c -> design's ops
+ *
+ * All but one know of addresses only: memory behind them is the owner's. The
+ * buddy heap takes physical blocks from an owner that has them, and is itself
+ * who says at which address they are mapped.
+ *
+ * Not every design can do everything: the page heap serves no more than a page,
+ * and what the buddy heap serves can be aligned to 8 bytes only. It is said in
+ * the design's ops (max_bytes, align_bytes), and nowhere else.
  *
  * What a design may rely on: the range is aligned, does not wrap, is at most
  * LOAM_HEAP_SIZE_MAX and at least one page; prepare has succeeded; the instance

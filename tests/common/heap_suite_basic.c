@@ -64,7 +64,7 @@ SUITE_TEST(create_fails, "S0.25 creation with too few pages leaves none mapped")
 	suite_finish();
 }
 
-SUITE_TEST(no_owner, "a range that is memory already needs no owner")
+SUITE_TEST(no_owner, "S2.25 a range that is memory already needs no owner")
 {
 	const struct loam_heap_owner *real = suite.host.owner;
 	suite_own(&suite.owner, 0, 64);

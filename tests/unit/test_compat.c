@@ -415,7 +415,8 @@ TEST(before_init, "S1.29 S1.32 kmalloc before kheap_init gives NULL")
 	EXPECT_LOG("there is no heap");
 }
 
-TEST(kernel_heap, "S1.26 S1.28 S3.11 S3.20 kheap_init's heap behind kmalloc")
+TEST(kernel_heap,
+     "S1.1 S1.26 S1.28 S3.11 S3.20 kheap_init's heap behind kmalloc")
 {
 	machine(128, MIB, 2 * MIB);
 	/* The hole would lie in the configured range. */
@@ -528,7 +529,7 @@ TEST(page_misuse, "S2.15 S2.20 a wrong free of a page panics, as in xv6")
 	hosted_memory_destroy();
 }
 
-TEST(temporary, "S2.2 kalloc_temp is for boot, and refused afterwards")
+TEST(temporary, "S2.2 S2.3 kalloc_temp is for boot, and refused afterwards")
 {
 	machine(16, MIB, 2 * MIB);
 	unsigned char *first = kalloc_temp(100);
