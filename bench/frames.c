@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Page frames: nanoseconds of CPU time an operation, ours and two simple ones. */
+/* Page frames: what an operation costs, ours and two simple ones. */
 
 /*
  * Ours is called as a kernel calls it (kernel/alloc.c). Against it, in the same

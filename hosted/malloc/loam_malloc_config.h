@@ -21,6 +21,22 @@
 #define LOAM_SLAB_CPUS 1u
 #define LOAM_SLAB_CPU(slabs, id) ((void)(slabs), (void)(id), &loam_malloc_layer)
 
+/*
+ * Where memory and shadow are, in variables of their own: each is an operand
+ * of one instruction. What is added to address / 16 is the address's byte.
+ */
+#define LOAM_MALLOC_HIDDEN __attribute__((visibility("hidden")))
+extern LOAM_MALLOC_HIDDEN size_t loam_malloc_direct;
+extern LOAM_MALLOC_HIDDEN size_t loam_malloc_granules;
+extern LOAM_MALLOC_HIDDEN unsigned char *loam_malloc_shadow;
+extern LOAM_MALLOC_HIDDEN size_t loam_malloc_shadow_base;
+#define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), loam_malloc_direct)
+#define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), loam_malloc_shadow)
+#define LOAM_SLAB_GRANULES(slabs) ((void)(slabs), loam_malloc_granules)
+#define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
+	((void)(slabs),                                                        \
+	 (uint8_t *)(loam_malloc_shadow_base + ((size_t)(object) >> 4)))
+
 /* Four groups: up to so many threads never share a line by chance. */
 #define LOAM_CACHE_MAX 64u
 #define LOAM_SLAB_GROUPS 4u

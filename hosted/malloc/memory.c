@@ -52,6 +52,10 @@
 #define SIZE_LEAST ((size_t)LOAM_MIB(16))
 
 struct malloc_heap malloc_heap;
+size_t loam_malloc_direct;
+size_t loam_malloc_granules;
+unsigned char *loam_malloc_shadow;
+size_t loam_malloc_shadow_base;
 
 static uint64_t *unit_map;
 static size_t units_used; /* bits set */
@@ -362,6 +366,11 @@ static bool floors_init(void)
 		.covered = size,
 		.back = back_shadow,
 	};
+	loam_malloc_direct = (uintptr_t)malloc_heap.base;
+	loam_malloc_granules = (size_t)size >> LOAM_SHADOW_SHIFT;
+	loam_malloc_shadow = shadow.bytes;
+	loam_malloc_shadow_base = (uintptr_t)shadow.bytes -
+				  (loam_malloc_direct >> LOAM_SHADOW_SHIFT);
 	loam_memmap_init(&bring_up.map, bring_up.ranges, 4);
 	loam_memblock_init(&bring_up.memblock, bring_up.regions, 8);
 	return loam_memmap_add(&bring_up.map, 0, size, LOAM_MEM_USABLE) == 0 &&

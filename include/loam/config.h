@@ -147,12 +147,14 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 #ifndef LOAM_SLAB_SHADOW
 #define LOAM_SLAB_SHADOW(slabs) ((slabs)->shadow)
-#define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
-	((uint8_t *)((slabs)->shadow_base + ((uintptr_t)(object) >> 4)))
-#else
+#endif
+#ifndef LOAM_SLAB_SHADOW_AT
 #define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
 	(&LOAM_SLAB_SHADOW(                                                    \
 		slabs)[((uintptr_t)(object)-LOAM_SLAB_DIRECT(slabs)) >> 4])
+#endif
+#ifndef LOAM_SLAB_GRANULES
+#define LOAM_SLAB_GRANULES(slabs) ((slabs)->granules)
 #endif
 
 #endif

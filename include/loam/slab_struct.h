@@ -107,11 +107,10 @@ struct loam_slab_meta {
 };
 
 struct loam_slabs {
-	uintptr_t direct;      /* [c] virtual address of physical 0 */
-	size_t granules;       /* [c] bytes of the shadow */
-	uint8_t *shadow;       /* [c] the bytes themselves are [O] */
-	uintptr_t shadow_base; /* [c] + address / 16 is the address's byte */
-	uintptr_t refs;        /* [c] + 64 * tag is the slab's descriptor */
+	uintptr_t direct; /* [c] virtual address of physical 0 */
+	size_t granules;  /* [c] bytes of the shadow */
+	uint8_t *shadow;  /* [c] the bytes themselves are [O] */
+	uintptr_t refs;   /* [c] + 64 * tag is the slab's descriptor */
 	struct loam_frame_tags *tags;             /* [c] */
 	struct loam_slab_shadow backing;          /* [c] */
 	struct loam_frames *frames;               /* [c] */
@@ -207,7 +206,7 @@ static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
 					      unsigned cache_index)
 {
 	size_t granule = loam_slab_granule(slabs, object);
-	if (LOAM_UNLIKELY(granule >= slabs->granules)) {
+	if (LOAM_UNLIKELY(granule >= LOAM_SLAB_GRANULES(slabs))) {
 		return false;
 	}
 	uint8_t *shadow = &LOAM_SLAB_SHADOW(slabs)[granule];

@@ -186,8 +186,6 @@ int loam_slab_init(struct loam_slabs *slabs, struct loam_frames *frames,
 	}
 	slabs->direct = (uintptr_t)loam_host_phys_to_virt(0);
 	slabs->shadow = slabs->backing.bytes;
-	slabs->shadow_base =
-		(uintptr_t)slabs->shadow - (slabs->direct >> LOAM_SHADOW_SHIFT);
 	slabs->granules = (size_t)(slabs->backing.covered >> LOAM_SHADOW_SHIFT);
 	LOAM_VERIFY(LOAM_SLAB_DIRECT(slabs) == slabs->direct);
 	LOAM_VERIFY(LOAM_SLAB_SHADOW(slabs) == slabs->shadow);

@@ -41,7 +41,7 @@ again = json.loads(text)
 count = collections.Counter(r["name"][:3] for r in again)
 words = re.findall(r"n\d+", text)
 def work(out, n):
-    out.append(sum(len(zlib.compress(text[i:i + 50000].encode())) for i in range(n, len(text), 400000)))
+    out += [len(zlib.compress(text[i:i + 50000].encode())) for i in range(n, len(text), 400000)]
 outs = [[] for _ in range(4)]
 threads = [threading.Thread(target=work, args=(o, n)) for n, o in enumerate(outs)]
 [t.start() for t in threads]; [t.join() for t in threads]

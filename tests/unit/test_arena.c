@@ -842,6 +842,41 @@ static void *storm(void *arg)
 	return NULL;
 }
 
+TEST(resize, "arena: a range grows into what is free behind it, and shrinks")
+{
+	struct loam_arena arena;
+	struct page_source source = { 0 };
+	start(&arena, &source, BASE, 64);
+	uintptr_t a = take(&arena, 4, 0);
+	uintptr_t b = take(&arena, 4, 0);
+	uintptr_t c = take(&arena, 8, 0);
+	size_t size;
+	EXPECT_EQ(loam_arena_resize(&arena, a, 8 * QUANTUM), -LOAM_ENOSPC);
+	EXPECT_EQ(loam_arena_resize(&arena, a + QUANTUM, QUANTUM),
+		  -LOAM_ENOENT);
+	EXPECT_EQ(loam_arena_resize(&arena, a, 0), -LOAM_EINVAL);
+	EXPECT_EQ(loam_arena_resize(&arena, a, SIZE_MAX), -LOAM_EINVAL);
+	give(&arena, b);
+	EXPECT_EQ(loam_arena_resize(&arena, a, 9 * QUANTUM), -LOAM_ENOSPC);
+	EXPECT_EQ(loam_arena_resize(&arena, a, 6 * QUANTUM), 0);
+	EXPECT_EQ(loam_arena_check(&arena), 0);
+	EXPECT_EQ(loam_arena_resize(&arena, a, 8 * QUANTUM), 0);
+	EXPECT_EQ(loam_arena_check(&arena), 0);
+	EXPECT_EQ(stats_of(&arena).used, 16 * QUANTUM);
+	/* Shrinking before a used range makes a free one of the end. */
+	EXPECT_EQ(loam_arena_resize(&arena, a, 5 * QUANTUM), 0);
+	EXPECT_EQ(take(&arena, 3, 0), a + 5 * QUANTUM);
+	/* Before a free one it joins it. */
+	EXPECT_EQ(loam_arena_resize(&arena, c, QUANTUM + 1), 0);
+	EXPECT_EQ(loam_arena_check(&arena), 0);
+	EXPECT_EQ(stats_of(&arena).used, 10 * QUANTUM);
+	EXPECT_EQ(loam_arena_free(&arena, a, &size), 0);
+	EXPECT_EQ(size, 5 * QUANTUM);
+	give(&arena, a + 5 * QUANTUM);
+	give(&arena, c);
+	finish(&arena, &source);
+}
+
 TEST(storm, "X.8 arena: four CPUs at once, nobody gets another's range")
 {
 	static const struct loam_arena_ops ops = { storm_page,

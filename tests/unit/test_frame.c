@@ -1213,6 +1213,35 @@ TEST(sparse_hole, "S4.16 chunks of a hole are passed over, not handed out")
 }
 
 /* Each piece of damage is one that check() must find. */
+static int count_free(void *arg, loam_pfn_t pfn, unsigned order)
+{
+	uint64_t *frames = arg;
+	EXPECT(loam_is_aligned(pfn, (uint64_t)1 << order) && order >= 4);
+	*frames += (uint64_t)1 << order;
+	return *frames > 1000000 ? 7 : 0;
+}
+
+TEST(walk_free,
+     "X.8 the free blocks the buddies hold are walked, and only they")
+{
+	uint64_t frames = 0;
+	machine_start_mib(64);
+	loam_pfn_t pfn = loam_frame_alloc(&machine.frames, 5, 0);
+	loam_pfn_t other = loam_frame_alloc(&machine.frames, 5, 0);
+	EXPECT_EQ(loam_frame_walk_free(&machine.frames, 4, count_free, &frames),
+		  0);
+	uint64_t before = frames;
+	loam_frame_free(&machine.frames, pfn, 5);
+	frames = 0;
+	EXPECT_EQ(loam_frame_walk_free(&machine.frames, 4, count_free, &frames),
+		  0);
+	EXPECT_EQ(frames, before + 32);
+	frames = 1000000;
+	EXPECT_EQ(loam_frame_walk_free(&machine.frames, 4, count_free, &frames),
+		  7);
+	loam_frame_free(&machine.frames, other, 5);
+}
+
 TEST(check_finds_damage, "X.5 the check finds each kind of damage")
 {
 	for (unsigned kind = 0; kind < 10; kind++) {

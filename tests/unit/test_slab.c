@@ -525,6 +525,35 @@ TEST(no_such_cpu, "misuse: draining a CPU that there is not")
 #define MODEL_CACHES 5u
 #define MODEL_LIVE 400u
 
+TEST(cpu_elsewhere, "X.8 a CPU's layer lies where the host says, or nowhere")
+{
+	static struct loam_slab_cpu own;
+	start(LOAM_MIB(32));
+	struct loam_cache *cache =
+		loam_cache_create(&slabs, "elsewhere", 64, 16, 0, NULL);
+	hosted_cpu = 3;
+	loam_slab_cpu_stop(&slabs, 3);
+	/* Without a layer each call works on the slabs. */
+	void *bare = loam_cache_alloc(&slabs, cache, 0);
+	EXPECT(bare != NULL && slabs.cpus[3] == NULL);
+	loam_cache_free(&slabs, cache, bare);
+	EXPECT_EQ(loam_slab_check(&slabs), 0);
+	loam_slab_cpu_start(&slabs, 3, &own, 0);
+	EXPECT(slabs.cpus[3] == &own);
+	void *object = loam_cache_alloc(&slabs, cache, 0);
+	EXPECT(object != NULL && own.cold[loam_cache_index(cache)].loaded);
+	EXPECT_EQ(loam_slab_check(&slabs), 0);
+	loam_cache_free(&slabs, cache, object);
+	loam_slab_cpu_stop(&slabs, 3);
+	EXPECT(own.cold[loam_cache_index(cache)].loaded == NULL);
+	loam_slab_cpu_start(&slabs, 3, &slabs.cpu[3], 0);
+	hosted_cpu = 0;
+	loam_slab_lock_all(&slabs);
+	loam_slab_unlock_all(&slabs);
+	EXPECT_EQ(loam_cache_destroy(&slabs, cache), 0);
+	EXPECT_EQ(loam_slab_check(&slabs), 0);
+}
+
 TEST(model, "S4.32 X.5 random operations agree with a model")
 {
 	static const size_t sizes[MODEL_CACHES] = { 8, 24, 100, 1000, 5000 };
