@@ -97,4 +97,27 @@ static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
 	loam_pt_leaf_store_wide(entries, index, entry);
 }
 
+/*
+ * Takes the writable bit out of an entry that others may be reading: nobody
+ * sees it not present in between, as with loam_pt_leaf_store() of an entry of
+ * two halves, and what the CPU notes in it meanwhile stays. Several may do it
+ * for the same entry at the same time.
+ */
+static LOAM_ALWAYS_INLINE void loam_pt_leaf_forbid_write(
+	const struct loam_pt *pt, void *entries, unsigned index)
+{
+	uint64_t bit = pt->geometry->writable;
+	if (sizeof(uintptr_t) == 8) {
+		if (pt->geometry->entry_bytes == 8) {
+			uint64_t *entry = (uint64_t *)entries + index;
+			__atomic_fetch_and(entry, ~bit, __ATOMIC_RELAXED);
+			return;
+		}
+	}
+	/* The permission bits are in the half that comes first. */
+	uint32_t *half = (uint32_t *)entries;
+	half += index * (size_t)(pt->geometry->entry_bytes / sizeof(*half));
+	__atomic_fetch_and(half, (uint32_t)~bit, __ATOMIC_RELAXED);
+}
+
 #endif

@@ -98,7 +98,9 @@ int loam_proc_protect(struct loam_proc *proc, uintptr_t start, size_t size,
 	}
 	loam_lock(&proc->lock);
 	error = protect_is_allowed(proc, start, size, prot);
-	if (error == 0 && proc->regions.count + 2 > proc->limits.regions) {
+	if (error == 0 &&
+	    !proc_has_regions(proc,
+			      loam_region_splits(proc, start, start + size))) {
 		error = -LOAM_ENOMEM;
 	}
 	if (error == 0) {
@@ -175,7 +177,10 @@ static int remap_move(struct loam_proc *proc, struct loam_region *region,
 	uintptr_t to = loam_region_find_room(proc, config->map_base,
 					     config->map_end, job->new_size,
 					     guard ? LOAM_PAGE_SIZE : 0);
-	if (to == 0 || proc->regions.count + 3 > proc->limits.regions) {
+	if (to == 0 ||
+	    !proc_has_regions(proc,
+			      loam_region_splits(proc, job->start,
+						 job->start + job->old_size))) {
 		return -LOAM_ENOMEM;
 	}
 	int error = loam_proc_tables_own(proc, job->start,
@@ -268,7 +273,7 @@ static int remap_locked(struct loam_proc *proc, const struct remap *job,
 	if (job->new_size < job->old_size) {
 		uintptr_t from = job->start + job->new_size;
 		uintptr_t end = job->start + job->old_size;
-		int error = loam_proc_tables_prepare(proc, from, end);
+		int error = loam_proc_unmap_prepare(proc, from, end);
 		if (error != 0) {
 			return error;
 		}
@@ -378,8 +383,7 @@ static int brk_grow(struct loam_proc *proc, uintptr_t old_end, uintptr_t end,
 		return 0;
 	}
 	if (loam_region_covered(proc, old_end, more) != 0 ||
-	    proc->regions.count >= proc->limits.regions ||
-	    spares->head == NULL) {
+	    !proc_has_regions(proc, 1) || spares->head == NULL) {
 		return -LOAM_ENOMEM;
 	}
 	region = loam_proc_spares_take(spares);
@@ -409,7 +413,7 @@ static int brk_move(struct loam_proc *proc, uintptr_t wanted,
 	if (end > old_end) {
 		error = brk_grow(proc, old_end, end, spares);
 	} else if (end < old_end) {
-		error = loam_proc_tables_prepare(proc, end, old_end);
+		error = loam_proc_unmap_prepare(proc, end, old_end);
 		if (error == 0) {
 			loam_proc_unmap_locked(proc, end, old_end, spares);
 		}

@@ -86,6 +86,9 @@ static enum proc_step fault_write(struct proc_fault *fault, uint64_t entry)
 				   entry | pt->geometry->writable);
 		return PROC_DONE;
 	}
+	if (zero && proc_is_full(proc)) {
+		return PROC_NO_MEMORY;
+	}
 	loam_pfn_t pfn = zero ? loam_proc_page_alloc(procs)
 			      : loam_proc_page_copy(procs, old);
 	if (pfn == LOAM_PFN_NONE) {
@@ -99,11 +102,6 @@ static enum proc_step fault_write(struct proc_fault *fault, uint64_t entry)
 		loam_proc_page_put(procs, old);
 	}
 	return PROC_DONE;
-}
-
-static bool fault_is_full(const struct loam_proc *proc)
-{
-	return proc->resident_frames >= proc->limits.resident_frames;
 }
 
 /* -------- one try -------- */
@@ -128,10 +126,11 @@ static enum proc_step fault_page(struct proc_fault *fault)
 		}
 		entry = loam_pt_leaf_load(&proc->pt, fault->leaf.entries,
 					  fault->leaf.index);
+		present = proc_is_present(proc, entry);
 	}
 	if (!present) {
-		return fault_is_full(proc) ? PROC_NO_MEMORY
-					   : fault->region->ops->fault(fault);
+		return proc_is_full(proc) ? PROC_NO_MEMORY
+					  : fault->region->ops->fault(fault);
 	}
 	if ((entry & proc->pt.geometry->writable) == 0) {
 		return fault_write(fault, entry);
@@ -202,7 +201,7 @@ static enum loam_faulted fault_fetch(struct proc_fault *fault,
 
 static enum loam_faulted fault_memory(struct loam_proc *proc)
 {
-	if (fault_is_full(proc)) {
+	if (proc_is_full(proc)) {
 		return LOAM_FAULTED_MEMORY;
 	}
 	return loam_procs_pressure(proc->procs);

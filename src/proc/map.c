@@ -116,6 +116,15 @@ void loam_proc_unmap_locked(struct loam_proc *proc, uintptr_t start,
 	loam_proc_batch_end(&batch);
 }
 
+int loam_proc_unmap_prepare(struct loam_proc *proc, uintptr_t start,
+			    uintptr_t end)
+{
+	unsigned more = loam_region_splits_around(proc, start, end);
+	return proc_has_regions(proc, more)
+		       ? loam_proc_tables_prepare(proc, start, end)
+		       : -LOAM_ENOMEM;
+}
+
 int loam_proc_unmap(struct loam_proc *proc, uintptr_t start, size_t size)
 {
 	struct proc_spares spares;
@@ -127,7 +136,7 @@ int loam_proc_unmap(struct loam_proc *proc, uintptr_t start, size_t size)
 		return error;
 	}
 	loam_lock(&proc->lock);
-	error = loam_proc_tables_prepare(proc, start, start + size);
+	error = loam_proc_unmap_prepare(proc, start, start + size);
 	if (error == 0) {
 		loam_proc_unmap_locked(proc, start, start + size, &spares);
 	}
@@ -157,7 +166,8 @@ static uintptr_t map_place(struct loam_proc *proc,
 		return request->start;
 	}
 	if (wish != 0 && proc_range_fits(proc, wish, request->size) &&
-	    loam_region_covered(proc, wish, request->size) == 0) {
+	    loam_region_is_room(proc, wish, request->size,
+				guard ? LOAM_PAGE_SIZE : 0)) {
 		return wish;
 	}
 	uintptr_t start = loam_region_find_room(proc, config->map_base,
@@ -204,6 +214,20 @@ static void map_link(struct loam_proc *proc,
 	loam_region_merge(proc, start, start + request->size, spares);
 }
 
+/* How many regions more there may be with a new one at [start, end). */
+static unsigned map_regions(struct loam_proc *proc, uintptr_t start,
+			    uintptr_t end)
+{
+	/* One that lies within makes room for it. */
+	const struct loam_region *region = loam_region_above(proc, start);
+	if (region != NULL && region->start < start) {
+		region = loam_region_next(region);
+	}
+	bool replaces = region != NULL && region->start < end &&
+			region_end(region) <= end;
+	return (replaces ? 0 : 1) + loam_region_splits_around(proc, start, end);
+}
+
 static int map_locked(struct loam_proc *proc,
 		      const struct loam_map_request *request,
 		      struct proc_spares *spares, uintptr_t *start)
@@ -214,18 +238,19 @@ static int map_locked(struct loam_proc *proc,
 		return error;
 	}
 	size_t gone = loam_region_covered(proc, at, request->size);
+	uintptr_t end = at + request->size;
 	if (!loam_proc_has_room(proc, request->size, gone) ||
-	    proc->regions.count + 2 > proc->limits.regions ||
+	    !proc_has_regions(proc, map_regions(proc, at, end)) ||
 	    ((request->flags & LOAM_REGION_MALLOC) != 0 &&
 	     proc->allocations >= proc->limits.allocations)) {
 		return -LOAM_ENOMEM;
 	}
 	if (gone != 0) {
-		error = loam_proc_tables_prepare(proc, at, at + request->size);
+		error = loam_proc_tables_prepare(proc, at, end);
 		if (error != 0) {
 			return error;
 		}
-		loam_proc_unmap_locked(proc, at, at + request->size, spares);
+		loam_proc_unmap_locked(proc, at, end, spares);
 	}
 	map_link(proc, request, at, spares);
 	*start = at;

@@ -32,7 +32,7 @@ static void pager_around(struct proc_fault *fault)
 	if (pager->ops->peek_page == NULL) {
 		return;
 	}
-	for (unsigned i = 0; i < PAGER_AROUND; i++) {
+	for (unsigned i = 0; i < PAGER_AROUND && !proc_is_full(proc); i++) {
 		uintptr_t page = first + i * LOAM_PAGE_SIZE;
 		if (page == touched || page - region->start >= region->size) {
 			continue;

@@ -90,6 +90,30 @@ void loam_region_split(struct loam_proc *proc, uintptr_t at,
 void loam_region_merge(struct loam_proc *proc, uintptr_t start, uintptr_t end,
 		       struct proc_spares *spares);
 
+/*
+ * How many regions more there are once the ends of the range are boundaries;
+ * and once what is in between has gone.
+ */
+unsigned loam_region_splits(struct loam_proc *proc, uintptr_t start,
+			    uintptr_t end);
+unsigned loam_region_splits_around(struct loam_proc *proc, uintptr_t start,
+				   uintptr_t end);
+
+/* True if so many more regions are within the limit. */
+static inline bool proc_has_regions(const struct loam_proc *proc, size_t more)
+{
+	size_t limit = proc->limits.regions;
+	return more == 0 || (proc->regions.count < limit &&
+			     more <= limit - proc->regions.count);
+}
+
+/*
+ * True if the range is free, and so are its guards, and it lies in nobody's
+ * guard and where no stack grows.
+ */
+bool loam_region_is_room(struct loam_proc *proc, uintptr_t start, size_t size,
+			 size_t guard);
+
 /* Bytes of the range that are in regions. */
 size_t loam_region_covered(struct loam_proc *proc, uintptr_t start,
 			   size_t size);
@@ -134,6 +158,12 @@ static inline bool proc_is_counted(const struct loam_proc *proc,
 				   loam_pfn_t pfn)
 {
 	return region->ops->counted && pfn != proc->procs->zero_pfn;
+}
+
+/* True if the space must not have more frames than it has. */
+static inline bool proc_is_full(const struct loam_proc *proc)
+{
+	return proc->resident_frames >= proc->limits.resident_frames;
 }
 
 static inline loam_pfn_t proc_entry_pfn(const struct loam_proc *proc,
@@ -254,7 +284,14 @@ static inline bool proc_range_fits(const struct loam_proc *proc,
 	       size <= config->user_end - start;
 }
 
-/* Unmaps under the lock; the tables are prepared, two spares are at hand. */
+/*
+ * Under the lock, before a range is unmapped: all that can fail. -LOAM_ENOMEM:
+ * a table, or the limit of regions where a hole makes two of one.
+ */
+int loam_proc_unmap_prepare(struct loam_proc *proc, uintptr_t start,
+			    uintptr_t end);
+
+/* Unmaps under the lock; it is prepared, two spares are at hand. */
 void loam_proc_unmap_locked(struct loam_proc *proc, uintptr_t start,
 			    uintptr_t end, struct proc_spares *spares);
 

@@ -240,6 +240,24 @@ void loam_region_split(struct loam_proc *proc, uintptr_t at,
 	loam_region_link(proc, high);
 }
 
+unsigned loam_region_splits(struct loam_proc *proc, uintptr_t start,
+			    uintptr_t end)
+{
+	const struct loam_region *low = loam_region_holding(proc, start);
+	const struct loam_region *high = loam_region_holding(proc, end);
+	unsigned splits = low != NULL && low->start != start;
+	splits += high != NULL && high->start != end;
+	return splits;
+}
+
+unsigned loam_region_splits_around(struct loam_proc *proc, uintptr_t start,
+				   uintptr_t end)
+{
+	const struct loam_region *region = loam_region_holding(proc, start);
+	return region != NULL && region->start != start &&
+	       end - region->start < region->size;
+}
+
 static bool region_is_alike(const struct loam_region *low,
 			    const struct loam_region *high)
 {
@@ -313,6 +331,19 @@ size_t loam_region_covered(struct loam_proc *proc, uintptr_t start, size_t size)
 }
 
 /* -------- room -------- */
+
+bool loam_region_is_room(struct loam_proc *proc, uintptr_t start, size_t size,
+			 size_t guard)
+{
+	const struct loam_region *above = loam_region_above(proc, start);
+	const struct loam_region *below = region_below(proc, start);
+	if (below != NULL && (region_high(below) > start ||
+			      start - region_high(below) < guard)) {
+		return false;
+	}
+	return above == NULL || (region_low(above) >= start &&
+				 region_low(above) - start >= size + guard);
+}
 
 /* The lowest region of the subtree with such a gap, which there is. */
 static struct loam_region *region_lowest_gap(struct loam_region *region,

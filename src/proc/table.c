@@ -100,8 +100,9 @@ static void table_copy_entry(struct loam_proc *proc,
 		loam_frame_get(proc->procs->config.frames, pfn);
 	}
 	if (region->ops->copies && (entry & pt->geometry->writable) != 0) {
+		/* Others read `from` without a lock: it stays present. */
 		entry &= ~pt->geometry->writable;
-		loam_pt_leaf_store(pt, from, index, entry);
+		loam_pt_leaf_forbid_write(pt, from, index);
 	}
 	loam_pt_leaf_store(pt, to, index, entry);
 }

@@ -312,6 +312,7 @@ TEST(limits, "S3.27 S4.33 each limit of a space holds")
 	one.limits.regions = 4;
 	map_anon(&one, AT + 8 * PAGE, 1, RW, 0);
 	map_anon(&one, AT + 10 * PAGE, 1, RW, 0);
+	map_anon(&one, AT + 14 * PAGE, 1, RW, 0);
 	request.start = AT + 12 * PAGE;
 	request.flags = FIXED;
 	EXPECT_EQ(loam_proc_map(&one, &request, &at), -LOAM_ENOMEM);
