@@ -191,6 +191,26 @@ job_modules() {
 	rm -f "$file"
 }
 
+# job_module_moved BOOT: an archive that reaches into where programs lie in the
+# identity layout: the kernel moves it before a program hides it.
+job_module_moved() {
+	local directory=$WORK/$job.files file=$WORK/$job.tar
+	mkdir -p "$directory" && tar -xf "$PROGRAMS" -C "$directory" hello large &&
+		head -c 6000000 /dev/zero >"$directory/filler" &&
+		tar --format=ustar -cf "$file" -C "$directory" filler hello large
+	boot BOOT="$1" KERNEL="$(kernel_of identity)" MEM=64M MODULES="$file" \
+		CMD="map; run large; run hello; run large; check" APPEND=quiet
+	verdict "S3.37 X.2 X.4 $1: a module where programs lie is moved away" "$(
+		ended_well
+		[ "$(printf '%s\n' "$guest_text" |
+			grep -c '^large: .* 0 words wrong$')" -eq 2 ] ||
+			echo "large did not run twice"
+		holds "$guest_text" '^hello from process'
+		holds "$guest_text" '^  0x0000400000  0x00007fffff .* user window$'
+		holds "$guest_text" ' module$')"
+	rm -rf "$directory" "$file"
+}
+
 # job_demonstration BOOT: without a terminal and without commands.
 job_demonstration() {
 	local table

@@ -66,6 +66,7 @@ for size in 5M 32M 128M 3000M 3584M 5000M; do
 done
 for path in $PATHS; do
 	add "modules-$path" job_modules "$path"
+	add "modules-moved-$path" job_module_moved "$path"
 	add "demonstration-$path" job_demonstration "$path"
 done
 add bad-magic job_bad_magic
