@@ -173,6 +173,11 @@ def frames():
 			for a, what, order, threads, gib, value in lines_of("frames")]
 
 
+def print_frames(row):
+	print("%(allocator)-7s %(operation)-28s order %(order)d, %(threads)d thread(s), "
+		"%(gib)2d GiB: %(value)8.2f" % row)
+
+
 def page(results):
 	"""One self-contained page: the tables, and bars drawn by uPlot."""
 	uplot = os.path.join(ROOT, "third_party", "uplot")
@@ -216,8 +221,7 @@ def main():
 		results["arena"] = {name: {"ns": float(ns), "footprint": float(footprint)}
 			for name, ns, footprint in lines_of("arena")}
 		for row in results["frames"]:
-			print("%(allocator)-7s %(operation)-28s order %(order)d, %(threads)d thread(s), "
-				  "%(gib)2d GiB: %(value)8.2f" % row)
+			print_frames(row)
 		print("arena of 64 MiB:", json.dumps(results["arena"]))
 	print("to glibc:", json.dumps(results["summary"]["to_glibc"], indent=1))
 	for key in ("best_peer", "cpu_to_best_peer", "memory_to_glibc", "cpu_times_memory",
