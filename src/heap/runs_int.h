@@ -91,6 +91,8 @@ static inline struct loam_run *runs_pop(struct loam_runs *runs, bool *written)
 	struct loam_run *next = run->next;
 	/* Who wrote to a free page may have written over the link. */
 	LOAM_VERIFY(next == NULL || runs_is_page(runs, next));
+	/* The next request will read it, and it is as far away as any page. */
+	__builtin_prefetch(next, 1);
 	if (free_map != NULL) {
 		*written = !runs_is_junk(run);
 		loam_bitmap_clear(free_map, runs_index(runs, run));
