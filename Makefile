@@ -53,7 +53,9 @@ help:
 ##
 ##   make run            boot the kernel in QEMU, with a shell on the serial port
 ##     MEM=128M            size of its memory
-##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO)
+##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO), or uefi
+##                         (the same by UEFI firmware; ARCH=x86_64)
+##     ARCH=i386           or x86_64: long mode, no programs in ring 3 yet
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
 ##     HEAP=slab           what is behind kmalloc: slab, bestfit, block, list,
@@ -84,7 +86,8 @@ help:
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
 ##   make install        the library and its headers to PREFIX=/usr/local
 ##   make kernel         build/kernel-i386.elf alone (LAYOUT=identity:
-##                       build/kernel-i386-identity.elf)
+##                       build/kernel-i386-identity.elf; ARCH=x86_64:
+##                       build/kernel-x86_64.elf)
 ##   make format         clang-format over every C file
 ##   make clean          remove build/
 ##
@@ -98,7 +101,7 @@ run:
 	@scripts/deps.sh run $(filter grub uefi,$(BOOT))
 	@$(MAKE_JOBS) kernel programs
 	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' \
-		MODULES='$(PROGRAMS)' \
+		MODULES='$(if $(filter i386,$(ARCH)),$(PROGRAMS))' \
 		CMD=$(call quote,$(CMD)) GDB='$(GDB)'
 
 kernel: $(KERNEL) $(BOOT_PARTS)
@@ -131,6 +134,7 @@ test:
 	@scripts/deps.sh test
 	@$(MAKE_JOBS) test-programs
 	@$(MAKE_JOBS) LAYOUT=identity kernel
+	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher kernel
 	@$(MAKE_JOBS) DEBUG=1 kernel
 	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \
 		scripts/run-tests $(SUITES)

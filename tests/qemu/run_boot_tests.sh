@@ -29,6 +29,7 @@ mkdir -p "$WORK"
 . "$ROOT/tests/qemu/pool.sh"
 . "$ROOT/tests/qemu/kernel_jobs.sh"
 . "$ROOT/tests/qemu/disk_jobs.sh"
+. "$ROOT/tests/qemu/wide_jobs.sh"
 . "$ROOT/tests/qemu/heap_jobs.sh"
 
 PATHS="multiboot bios grub"
@@ -160,6 +161,25 @@ add damaged-wrap job_damaged "boot disk: a segment that wraps 4 GiB" \
 	'the kernel wants 0xff110000-0xfe'
 add damaged-far job_damaged "boot disk: a segment where no memory is" \
 	kernel $((52 + 64 + 15)) 32 'the kernel needs memory at 0x20110000-'
+
+# The kernel for x86-64, where it was built.
+WIDE_KERNEL=$BUILD/kernel-x86_64.elf
+if [ -r "$WIDE_KERNEL" ]; then
+	# All memory is directly mapped: filling gigabytes would take too long.
+	add wide-5000M job_wide multiboot 5000M max "" S4.19
+	add wide-3000M job_wide grub 3000M qemu64 "" S4.19
+	add wide-la57 job_wide multiboot 128M max la57
+	add wide-uefi job_wide uefi 256M max ""
+	add wide-bios job_wide bios 64M qemu64 ""
+	add wide-8M job_wide multiboot 8M qemu64 ""
+	add wide-map job_wide_map
+	add wide-large job_wide_large
+	add wide-refused job_wide_refused
+	add wide-crash-write job_wide_crash write \
+		'^writing 0xffffffff8[0-9a-f]{7}: no page there'
+	add wide-crash-stack job_wide_crash stack \
+		'^the boot stack .* overflowed into its guard page'
+fi
 
 handover_prepare
 pool_run "$JOBS"

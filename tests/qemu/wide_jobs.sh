@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+# The kernel for x86-64, on each boot path and on CPUs old and new; to be sourced.
+
+# job_wide BOOT MEM CPU OPTIONS [WORD]: every test of the kernel, or those with a
+# word in their title, then every check.
+job_wide() {
+	local KERNEL=$WIDE_KERNEL
+	boot BOOT="$1" MEM="$2" CPU="$3" CMD="test ${5:-}; check" \
+		APPEND="quiet $4"
+	guest_tap "x86-64 $1 $2 $3 $4"
+	verdict "x86-64 $1 $2 $3 $4: comes up, its checks pass, and says so" \
+		"$(ended_well)"
+}
+
+# job_wide_map: on a UEFI machine the map is the firmware's, and a module has its
+# place.
+job_wide_map() {
+	local KERNEL=$WIDE_KERNEL file=$WORK/$job.module
+	head -c 70001 /dev/zero >"$file"
+	boot BOOT=uefi MEM=256M CMD="map; check" APPEND=quiet \
+		MODULES="$file:some arguments"
+	verdict "x86-64 uefi: the map is UEFI's, with a module in it" "$(
+		ended_well
+		holds "$guest_text" 'firmware map: .*, UEFI map, by way of multiboot2'
+		holds "$guest_text" ', 70001 bytes: ')"
+	rm -f "$file"
+}
+
+# job_wide_large: memory that nobody uses is not touched, so it costs nothing.
+job_wide_large() {
+	local KERNEL=$WIDE_KERNEL small large
+	boot MEM=1G CMD=cost APPEND=quiet ICOUNT=1
+	small=$(printf '%s\n' "$guest_text" | sed -n 's/^ *all of them *//p')
+	boot MEM=64G CMD="cost; check" APPEND=quiet ICOUNT=1
+	large=$(printf '%s\n' "$guest_text" | sed -n 's/^ *all of them *//p')
+	verdict "x86-64 64G: comes up in at most 4 times what 1G takes" "$(
+		ended_well
+		[ "${small:-0}" -gt 0 ] && [ "${large:-0}" -gt 0 ] &&
+			[ "$large" -le $((4 * small)) ] ||
+			echo "instructions: $small, $large")"
+}
+
+# job_wide_refused: a CPU of 32 bits is told, and the emulator ends.
+job_wide_refused() {
+	local KERNEL=$WIDE_KERNEL
+	boot MEM=64M CPU=qemu32 TIMEOUT=20
+	verdict "x86-64: a CPU without long mode is a sentence, and an end" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" 'this CPU has no long mode'
+		holds "$guest_why" 'the guest reported failure')"
+}
+
+# job_wide_crash KIND PATTERN: what a bug of the kernel's own looks like.
+job_wide_crash() {
+	local KERNEL=$WIDE_KERNEL
+	boot MEM=64M CMD="crash $1" APPEND=quiet TIMEOUT=20
+	verdict "x86-64: crash $1 is reported with registers and a trace" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" "$2"
+		holds "$guest_text" '^  rip [0-9a-f]{16}  rsp '
+		holds "$guest_text" ' kmain \+ 0x|^    \.\.\.$')"
+}
