@@ -117,8 +117,8 @@ soak:
 .PHONY: bench-kernel
 bench-kernel:
 	@scripts/deps.sh run
-	@$(MAKE_JOBS) kernel
-	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json
+	@$(MAKE_JOBS) kernel programs
+	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json '$(PROGRAMS)'
 
 .PHONY: heap-figures
 heap-figures:
@@ -160,7 +160,7 @@ coverage:
 	@scripts/coverage build/coverage $(UNIT_TESTS)
 
 test-programs: $(VARIANTS:%=unit-%) tools fuzz-programs check-programs kernel
-test-programs: example unit-threads malloc-programs
+test-programs: example unit-threads malloc-programs programs
 	@:
 check-programs: $(LIBRARY_CHECKS)
 	@:

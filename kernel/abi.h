@@ -69,6 +69,7 @@ enum abi_call {
 #define ABI_REMAP_MAYMOVE 1u
 
 /* advice of madvise. */
+#define ABI_ADVISE_WILLNEED 3u /* all frames now, as far as there are any */
 #define ABI_ADVISE_DONTNEED 4u /* zeros from now on; the frames go back */
 
 /* Most arguments of a program, and most characters of all of them. */
@@ -100,14 +101,12 @@ enum abi_end {
 #define ABI_SPACE_END 0xC0000000u
 
 struct abi_meminfo {
-	uint32_t total_pages; /* all that the page frames' floor manages */
+	uint32_t total_pages; /* all that the floor of page frames manages */
 	uint32_t free_pages;
-	uint32_t user_pages; /* of processes */
-	uint32_t table_pages;
-	uint32_t slab_pages;
-	uint32_t other_pages;     /* the sum of all these but total is total */
-	uint32_t process_pages;   /* the caller's own, resident */
-	uint32_t process_virtual; /* ... and mapped */
+	uint32_t resident_pages; /* the caller's own */
+	uint32_t mapped_pages;   /* of its regions, resident or not */
+	uint32_t table_pages;    /* its page tables */
+	uint32_t faults;         /* that it has had */
 };
 
 #endif

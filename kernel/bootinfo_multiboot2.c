@@ -4,8 +4,8 @@
 /*
  * The information is a list of tags, each with its type and size, at multiples
  * of 8. A tag that does not fit into what is left ends the walk: the ones
- * before it are used. The memory map is UEFI's own where the loader passes it on, else
- * the one that looks like E820, else the two sizes of old.
+ * before it are used. The memory map is UEFI's own where the loader passes it
+ * on, else the one that looks like E820, else the two sizes of old.
  */
 
 #include <loam/mem.h>

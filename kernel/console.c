@@ -6,6 +6,7 @@
 #include <loam/mem.h>
 
 #include "console.h"
+#include "task.h"
 #include "serial.h"
 #include "video.h"
 
@@ -22,6 +23,8 @@ void console_init(volatile uint16_t *video)
 
 void console_put(const char *text, size_t length)
 {
+	/* Lines of several tasks stay whole. */
+	task_keep();
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] == '\n') {
 			serial_put('\r');
@@ -29,6 +32,7 @@ void console_put(const char *text, size_t length)
 		serial_put(text[i]);
 		video_put(text[i]);
 	}
+	task_unkeep();
 }
 
 void kprintf(const char *format, ...)

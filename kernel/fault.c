@@ -6,14 +6,43 @@
 #include "console.h"
 #include "process.h"
 
+static unsigned fault_access(uint32_t error)
+{
+	return ((error & TRAP_PF_WRITE) != 0 ? LOAM_ACCESS_WRITE : 0) |
+	       ((error & TRAP_PF_FETCH) != 0 ? LOAM_ACCESS_EXEC : 0) |
+	       ((error & TRAP_PF_USER) != 0 ? LOAM_ACCESS_USER : 0) |
+	       ((error & TRAP_PF_PRESENT) != 0 ? LOAM_ACCESS_PRESENT : 0);
+}
+
+/*
+ * When memory has run out, somebody has been told to end: others run until it
+ * has, unless it is this one.
+ */
 bool process_fault(uintptr_t address, uint32_t error)
 {
 	struct process *process = process_current();
+	unsigned access = fault_access(error);
 
-	if (process == NULL) {
+	if (process == NULL || process->ended) {
 		return false;
 	}
-	return space_fault(&process->space, address, error) == 0;
+	for (;;) {
+		switch (loam_proc_fault(&process->space, address, access)) {
+		case LOAM_FAULTED_OK:
+			return true;
+		case LOAM_FAULTED_BAD:
+			return false;
+		case LOAM_FAULTED_MEMORY:
+			process_end(process, ABI_END_MEMORY);
+			return false;
+		case LOAM_FAULTED_RETRY:
+			break;
+		}
+		if (process->ending != 0) {
+			return false;
+		}
+		task_yield();
+	}
 }
 
 _Noreturn void process_exception(const struct trap_frame *frame,
@@ -23,6 +52,7 @@ _Noreturn void process_exception(const struct trap_frame *frame,
 	uint32_t vector = (uint32_t)frame->vector;
 	enum abi_end how = ABI_END_TRAP;
 
+	/* Nothing of its own doing: it was told to end meanwhile. */
 	if (process->ending != 0) {
 		process_exit(process->ending);
 	}

@@ -33,6 +33,7 @@
 #include "programs.h"
 #include "report.h"
 #include "shell.h"
+#include "spaces.h"
 #include "task.h"
 
 #define MAIN_ENTRIES 2048u /* of the firmware's; more are dropped with a word */
@@ -64,7 +65,7 @@ KERNEL_INIT_TEXT static void main_begin(void)
 	irq_init();
 }
 
-_Noreturn KERNEL_INIT_TEXT static void main_give_up(const char *why)
+_Noreturn static void main_give_up(const char *why)
 {
 	kprintf("cannot bring memory up: %s\n", why);
 	machine_exit(false);
@@ -145,6 +146,9 @@ _Noreturn void kmain(uint32_t magic, uint32_t info_phys)
 	main_bring_up(magic, info_phys);
 	task_init();
 	fpu_init();
+	if (spaces_init() != 0) {
+		main_give_up("no memory for processes");
+	}
 	programs_init();
 	cpu_sti();
 	size_t frames = loam_boot_reclaim(&kernel);

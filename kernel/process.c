@@ -233,13 +233,17 @@ static void process_begin(void *argument)
 static int process_load(struct process *process,
 			struct process_arguments *arguments)
 {
-	int error = space_create(&process->space);
+	int error = loam_proc_create(&spaces, &process->space, process->name);
 
 	if (error == 0) {
+		process->space.owner = process;
+		/* All the blocks of malloc there may be, twice. */
+		process->space.limits.regions =
+			2 * process->space.limits.allocations;
 		error = program_map(process->name, &process->space,
 				    &arguments->entry);
 		if (error != 0) {
-			space_destroy(&process->space);
+			loam_proc_destroy(&process->space);
 		}
 	}
 	return error;
@@ -265,14 +269,14 @@ int process_spawn(const char *name, const struct process_arguments *arguments,
 		kfree(process);
 		return error;
 	}
-	process->task.root = space_root(&process->space);
+	process->task.space = &process->space;
 	error = task_prepare(&process->task, process_begin, process);
 	if (error == 0 && !process_enlist(process)) {
 		task_discard(&process->task);
 		error = -LOAM_EAGAIN;
 	}
 	if (error != 0) {
-		space_destroy(&process->space);
+		loam_proc_destroy(&process->space);
 		kfree(process->arguments);
 		kfree(process);
 		return error;
@@ -302,9 +306,10 @@ int process_fork(void)
 		error = task_prepare(&child->task, process_resume, child);
 	}
 	if (error == 0) {
-		error = space_fork(&child->space, &parent->space);
+		error = loam_proc_fork(&parent->space, &child->space,
+				       child->name);
 		if (error == 0 && !process_enlist(child)) {
-			space_destroy(&child->space);
+			loam_proc_destroy(&child->space);
 			error = -LOAM_EAGAIN;
 		}
 		if (error != 0) {
@@ -317,7 +322,8 @@ int process_fork(void)
 		return error;
 	}
 	int pid = child->pid;
-	child->task.root = space_root(&child->space);
+	child->space.owner = child;
+	child->task.space = &child->space;
 	*process_frame(child) = *process_frame(parent);
 	trap_set_result(process_frame(child), 0);
 	processes.stats.forked++;
@@ -368,13 +374,13 @@ _Noreturn void process_exit(uint32_t status)
 
 	process_orphan(process);
 	/* From here on whatever is loaded must not be this space. */
-	task_leave_root();
+	task_leave_space();
 	task_lock();
 	process->ended = true;
 	process->status = status;
 	processes.stats.ended[process_end_index(status)]++;
 	cpu_sti();
-	space_destroy(&process->space);
+	loam_proc_destroy(&process->space);
 	kfree(process->arguments);
 	process->arguments = NULL;
 	task_lock();
@@ -447,6 +453,17 @@ uint32_t process_join(int pid)
 	return status;
 }
 
+void process_end(struct process *process, enum abi_end how)
+{
+	uintptr_t state = task_lock();
+
+	if (process->ending == 0) {
+		process->ending = (uint32_t)how;
+	}
+	task_rouse(&process->task);
+	task_unlock(state);
+}
+
 int process_kill(int pid, enum abi_end how)
 {
 	uintptr_t state = task_lock();
@@ -454,10 +471,7 @@ int process_kill(int pid, enum abi_end how)
 	int error = -ABI_ESRCH;
 
 	if (process != NULL && !process->ended) {
-		if (process->ending == 0) {
-			process->ending = (uint32_t)how;
-		}
-		task_rouse(&process->task);
+		process_end(process, how);
 		error = 0;
 	}
 	task_unlock(state);
@@ -473,4 +487,20 @@ void process_to_user(void)
 		cpu_sti();
 		process_exit(process->ending);
 	}
+}
+
+static int process_check_one(void *arg, struct process *process)
+{
+	(void)arg;
+	return process->ended ? 0 : loam_proc_check(&process->space);
+}
+
+int process_check(void)
+{
+	int error = process_each(process_check_one, NULL);
+
+	if (error == 0) {
+		error = loam_procs_check(&spaces);
+	}
+	return error != 0 ? error : task_check();
 }

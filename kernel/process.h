@@ -3,7 +3,7 @@
 #ifndef KERNEL_PROCESS_H
 #define KERNEL_PROCESS_H
 
-#include "space.h"
+#include "spaces.h"
 #include "task.h"
 #include "trap.h"
 
@@ -15,7 +15,7 @@
  */
 struct process {
 	struct task task;
-	struct space space;       /* o, until it has ended */
+	struct loam_proc space;   /* o, until it has ended */
 	int pid;                  /* c */
 	struct process *parent;   /* t: NULL: the kernel */
 	struct loam_list all;     /* t */
@@ -69,6 +69,9 @@ int process_wait(int pid, uint32_t *status);
 
 /* Has a process end as soon as it can. -ABI_ESRCH: there is none. */
 int process_kill(int pid, enum abi_end how);
+
+/* The same for one that is known to be there. */
+void process_end(struct process *process, enum abi_end how);
 
 /* Calls visit for every process under task_lock(); stops at non-zero. */
 int process_each(int (*visit)(void *arg, struct process *process), void *arg);

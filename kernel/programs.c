@@ -3,10 +3,11 @@
 
 #include <loam/mem.h>
 
-#include "arch.h"
 #include "abi.h"
+#include "arch.h"
 #include "console.h"
 #include "elf.h"
+#include "images.h"
 #include "kernel.h"
 #include "programs.h"
 
@@ -72,13 +73,30 @@ static bool program_find(const char *name, struct archive_file *out)
 	return false;
 }
 
+/* It grows down to its limit when it is touched there. */
+static int program_map_stack(struct loam_proc *space)
+{
+	const struct loam_map_request request = {
+		.start = ABI_STACK_END - LOAM_PAGE_SIZE,
+		.size = LOAM_PAGE_SIZE,
+		.prot = LOAM_PROT_READ | LOAM_PROT_WRITE,
+		.flags = LOAM_REGION_FIXED | LOAM_REGION_STACK,
+		.kind = LOAM_REGION_ANONYMOUS,
+		.limit = ABI_STACK_BASE,
+		.name = "[stack]",
+	};
+	uintptr_t start;
+
+	return loam_proc_map(space, &request, &start);
+}
+
 int program_map_bytes(const char *name, const void *bytes, size_t size_bytes,
-		      struct space *space, uintptr_t *entry)
+		      struct loam_proc *space, uintptr_t *entry)
 {
 	struct elf_program program;
 	const char *why;
 	int error = elf_parse(bytes, size_bytes, KERNEL_USER_PROGRAM_BASE,
-			      space_program_end(), &program, &why);
+			      spaces_program_end(), &program, &why);
 
 	if (error == 0 && sizeof(uintptr_t) != sizeof(uint32_t)) {
 		/* Its code is of 32 bits, and would be taken for another's. */
@@ -90,17 +108,18 @@ int program_map_bytes(const char *name, const void *bytes, size_t size_bytes,
 		kprintf("%s cannot be run: %s\n", name, why);
 		return error;
 	}
-	for (unsigned i = 0; i < program.count && error == 0; i++) {
-		error = space_map_segment(space, &program.segments[i], bytes);
+	error = image_map(space, &program, bytes, name);
+	if (error == 0) {
+		error = program_map_stack(space);
 	}
 	if (error == 0) {
-		error = space_map_stack(space, ABI_STACK_BASE, ABI_STACK_BYTES);
+		loam_proc_set_heap(space, SPACES_HEAP_BASE, SPACES_HEAP_END);
 	}
 	*entry = program.entry;
 	return error;
 }
 
-int program_map(const char *name, struct space *space, uintptr_t *entry)
+int program_map(const char *name, struct loam_proc *space, uintptr_t *entry)
 {
 	struct archive_file file;
 

@@ -4,7 +4,7 @@
 #define KERNEL_PROGRAMS_H
 
 #include "archive.h"
-#include "space.h"
+#include "spaces.h"
 
 /*
  * Looks for archives among the modules that the boot loader left, and maps them
@@ -23,10 +23,10 @@ void programs_list(void);
  * its entry. -LOAM_ENOENT: no such program; -LOAM_EINVAL: not a sound one,
  * logged; -LOAM_ENOMEM: the space is to be destroyed.
  */
-int program_map(const char *name, struct space *space, uintptr_t *entry);
+int program_map(const char *name, struct loam_proc *space, uintptr_t *entry);
 
 /* The same for any bytes, which must stay as long as processes run them. */
 int program_map_bytes(const char *name, const void *bytes, size_t size_bytes,
-		      struct space *space, uintptr_t *entry);
+		      struct loam_proc *space, uintptr_t *entry);
 
 #endif

@@ -25,6 +25,10 @@ int report_heap_walk(const char *argument);
 /* The page tables' walk for an address, entry by entry. */
 void report_walk(uintptr_t virt);
 
+/* The same in other tables than the kernel's: a process's. */
+struct loam_pt;
+void report_walk_of(const struct loam_pt *pt, uintptr_t virt);
+
 /* Every run of mapped pages of one protection. */
 void report_mappings(void);
 

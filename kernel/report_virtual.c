@@ -242,32 +242,77 @@ static const char *entry_flags(char to[40], uint64_t entry)
 	return to;
 }
 
-void report_walk(uintptr_t virt)
+static void describe_frame(char to[96], loam_phys_t phys)
+{
+	struct loam_frame_info info;
+	enum loam_reservation owner;
+
+	owner = loam_memblock_owner(&kernel.memblock, phys);
+	if (owner != LOAM_RESERVED_NONE) {
+		loam_snprintf(to, 96, "%s", loam_reservation_name(owner));
+		return;
+	}
+	if (phys >= kernel.layout.reach_end ||
+	    loam_frame_info(&kernel.frames, loam_phys_to_pfn(phys), &info) !=
+		    0) {
+		loam_snprintf(to, 96, "no page frame");
+		return;
+	}
+	if (info.state == LOAM_TAG_USED || info.state == LOAM_TAG_SLAB) {
+		loam_snprintf(to, 96, "used by %s, block of 2^%u at 0x%08llx",
+			      info.state == LOAM_TAG_SLAB
+				      ? owner_names[LOAM_OWNER_SLAB]
+				      : owner_names[info.owner],
+			      info.order, (ull)loam_pfn_to_phys(info.head));
+		return;
+	}
+	loam_snprintf(to, 96, "free%s",
+		      info.untouched                  ? ", never used"
+		      : kernel.choice.list_frames     ? ", on the list"
+		      : info.state == LOAM_TAG_CACHED ? ", in a CPU's stack"
+						      : "");
+}
+
+/* What lies behind a page of a process: its frame. */
+static const char *describe_page(char to[96], loam_phys_t phys)
+{
+	describe_frame(to, phys);
+	return to;
+}
+
+void report_walk_of(const struct loam_pt *pt, uintptr_t virt)
 {
 	struct loam_pt_step steps[LOAM_PT_MAX_LEVELS];
 	struct loam_pt_mapping mapping;
 	char text[96];
 	char flags[40];
 
-	if (kernel.pt.ops == NULL || !kernel.pt.live) {
-		kprintf("walk of %p: the temporary directory is in use\n",
-			(void *)virt);
-		return;
-	}
 	kprintf("walk of %p\n", (void *)virt);
-	unsigned count = loam_pt_walk(&kernel.pt, virt, steps);
+	unsigned count = loam_pt_walk(pt, virt, steps);
 	for (unsigned i = 0; i < count; i++) {
 		kprintf("  level %u  table 0x%08llx  entry %4u  0x%08llx%s\n",
 			steps[i].level, (ull)steps[i].table,
 			(unsigned)steps[i].index, (ull)steps[i].entry,
 			entry_flags(flags, steps[i].entry));
 	}
-	if (loam_pt_query(&kernel.pt, virt, &mapping) == 0) {
-		kprintf("  physical 0x%08llx, %s\n", (ull)mapping.phys,
-			report_describe(text, virt));
-	} else {
+	if (loam_pt_query(pt, virt, &mapping) != 0) {
 		kprintf("  not mapped: %s\n", report_describe(text, virt));
+	} else {
+		kprintf("  physical 0x%08llx, %s\n", (ull)mapping.phys,
+			(mapping.prot & LOAM_PROT_USER) != 0
+				? describe_page(text, mapping.phys)
+				: report_describe(text, virt));
 	}
+}
+
+void report_walk(uintptr_t virt)
+{
+	if (kernel.pt.ops == NULL || !kernel.pt.live) {
+		kprintf("walk of %p: the temporary directory is in use\n",
+			(void *)virt);
+		return;
+	}
+	report_walk_of(&kernel.pt, virt);
 }
 
 /* The range of the main window that holds an address. */
@@ -303,37 +348,6 @@ static void describe_window(char to[96], uintptr_t virt)
 	loam_snprintf(to, 96, "%s range of %zu KiB at %p",
 		      range_kinds[search.kind], search.size >> 10,
 		      (void *)search.start);
-}
-
-static void describe_frame(char to[96], loam_phys_t phys)
-{
-	struct loam_frame_info info;
-	enum loam_reservation owner;
-
-	owner = loam_memblock_owner(&kernel.memblock, phys);
-	if (owner != LOAM_RESERVED_NONE) {
-		loam_snprintf(to, 96, "%s", loam_reservation_name(owner));
-		return;
-	}
-	if (phys >= kernel.layout.reach_end ||
-	    loam_frame_info(&kernel.frames, loam_phys_to_pfn(phys), &info) !=
-		    0) {
-		loam_snprintf(to, 96, "no page frame");
-		return;
-	}
-	if (info.state == LOAM_TAG_USED || info.state == LOAM_TAG_SLAB) {
-		loam_snprintf(to, 96, "used by %s, block of 2^%u at 0x%08llx",
-			      info.state == LOAM_TAG_SLAB
-				      ? owner_names[LOAM_OWNER_SLAB]
-				      : owner_names[info.owner],
-			      info.order, (ull)loam_pfn_to_phys(info.head));
-		return;
-	}
-	loam_snprintf(to, 96, "free%s",
-		      info.untouched                  ? ", never used"
-		      : kernel.choice.list_frames     ? ", on the list"
-		      : info.state == LOAM_TAG_CACHED ? ", in a CPU's stack"
-						      : "");
 }
 
 /* True if a process has its own pages there. */

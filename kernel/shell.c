@@ -9,6 +9,8 @@
 #include "console.h"
 #include "kernel.h"
 #include "ktest.h"
+#include "process.h"
+#include "programs.h"
 #include "report.h"
 #include "shell.h"
 #include "shell_process.h"
@@ -128,6 +130,15 @@ static int shell_owner(const char *argument)
 	return 0;
 }
 
+/* True if there is a second word. */
+static bool shell_has_words(const char *argument)
+{
+	while (*argument != '\0' && *argument != ' ') {
+		argument++;
+	}
+	return *argument == ' ';
+}
+
 static int shell_pt(const char *argument)
 {
 	uint64_t address;
@@ -135,6 +146,9 @@ static int shell_pt(const char *argument)
 	if (argument[0] == '\0') {
 		report_mappings();
 		return 0;
+	}
+	if (shell_has_words(argument)) {
+		return shell_process_pt(argument);
 	}
 	if (!shell_address(argument, UINTPTR_MAX, &address)) {
 		return -LOAM_EINVAL;
@@ -177,6 +191,9 @@ static int shell_check(const char *argument)
 {
 	(void)argument;
 	int error = loam_boot_check(&kernel);
+	if (error == 0) {
+		error = process_check();
+	}
 	kprintf("check: %s\n", error == 0 ? "every floor is well" : "FAILED");
 	return error;
 }
@@ -189,7 +206,11 @@ static int shell_test(const char *argument)
 static int shell_bench(const char *argument)
 {
 	(void)argument;
-	return bench_run();
+	int error = bench_run();
+
+	/* What programs see, they measure themselves. */
+	return error == 0 && programs_exist() ? shell_run_program("bench")
+					      : error;
 }
 
 /* What a bug of the kernel's own looks like. */
@@ -233,7 +254,7 @@ static const struct shell_command shell_commands[] = {
 	{ "slabs", "", "slab caches that hold memory", shell_slabs },
 	{ "heap", "[WHAT]", "what is behind kmalloc; walk, check", shell_heap },
 	{ "ranges", "", "the kernel's address map", shell_ranges },
-	{ "pt", "[ADDR]", "the walk for an address; all mappings without one",
+	{ "pt", "[ADDR]", "the walk for an address; all mappings; PID ADDR",
 	  shell_pt },
 	{ "cost", "", "what bring-up cost", shell_cost },
 	{ "alloc", "SIZE", "kmalloc", shell_alloc },
@@ -242,6 +263,11 @@ static const struct shell_command shell_commands[] = {
 	  shell_run_program },
 	{ "ps", "", "tasks and processes", shell_ps },
 	{ "kill", "PID", "ends a process", shell_kill },
+	{ "maps", "PID", "regions of a process, as in /proc/PID/maps",
+	  shell_maps },
+	{ "meminfo", "", "where all memory is, as in /proc/meminfo",
+	  shell_meminfo },
+	{ "faults", "", "page faults of processes, by kind", shell_faults },
 	{ "check", "", "every floor's check()", shell_check },
 	{ "test", "[WORD]", "tests; those with WORD; heaps: a suite on all",
 	  shell_test },

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Starts, shows and ends processes from the kernel's shell. */
 
+#include <loam/bits.h>
 #include <loam/mem.h>
 
 #include "cmdline.h"
 #include "console.h"
+#include "images.h"
 #include "kernel.h"
 #include "process.h"
 #include "programs.h"
+#include "report.h"
 #include "shell_process.h"
 
 /* Splits words at blanks into arguments. True: the last word is "&". */
@@ -188,4 +191,177 @@ int shell_kill(const char *argument)
 		}
 	}
 	return error;
+}
+
+/* -------- one process's memory -------- */
+
+/* A region in the notation of /proc/PID/maps; there are no files, so 0 0. */
+static int maps_row(void *arg, const struct loam_region_info *r)
+{
+	(void)arg;
+	kprintf("%08zx-%08zx %c%c%c%c %08llx 00:00 0%*s%s\n", (size_t)r->start,
+		(size_t)(r->start + r->size),
+		(r->prot & LOAM_PROT_READ) != 0 ? 'r' : '-',
+		(r->prot & LOAM_PROT_WRITE) != 0 ? 'w' : '-',
+		(r->prot & LOAM_PROT_EXEC) != 0 ? 'x' : '-',
+		r->kind == LOAM_REGION_SHARED ? 's' : 'p',
+		(unsigned long long)(r->kind == LOAM_REGION_PAGER ? r->offset
+								  : 0),
+		26, "",
+		r->name != NULL                        ? r->name
+		: (r->flags & LOAM_REGION_HEAP) != 0   ? "[heap]"
+		: (r->flags & LOAM_REGION_MALLOC) != 0 ? "[malloc]"
+						       : "");
+	return 0;
+}
+
+static int maps_of(void *arg, struct process *process)
+{
+	return loam_proc_walk(&process->space, maps_row, arg);
+}
+
+int shell_maps(const char *argument)
+{
+	int pid;
+	int error = shell_pid(argument, &pid);
+
+	if (error == 0) {
+		error = process_use(pid, maps_of, NULL);
+		if (error == -ABI_ESRCH) {
+			kprintf("there is no process %d\n", pid);
+		}
+	}
+	return error;
+}
+
+static int walk_of(void *arg, struct process *process)
+{
+	const uintptr_t *address = arg;
+
+	report_walk_of(&process->space.pt, *address);
+	return 0;
+}
+
+int shell_process_pt(const char *argument)
+{
+	char word[16];
+	size_t length = 0;
+	uint64_t number;
+	int pid;
+
+	while (*argument != ' ' && *argument != '\0') {
+		if (length + 1 < sizeof(word)) {
+			word[length++] = *argument;
+		}
+		argument++;
+	}
+	word[length] = '\0';
+	while (*argument == ' ') {
+		argument++;
+	}
+	if (shell_pid(word, &pid) != 0) {
+		return -LOAM_EINVAL;
+	}
+	if (!cmdline_number(argument, &number) || number > UINTPTR_MAX) {
+		kprintf("\"%s\" is no address\n", argument);
+		return -LOAM_EINVAL;
+	}
+	uintptr_t address = (uintptr_t)number;
+	int error = process_use(pid, walk_of, &address);
+	if (error != 0) {
+		kprintf("there is no process %d\n", pid);
+	}
+	return error;
+}
+
+/* -------- all memory -------- */
+
+static void meminfo_row(const char *name, uint64_t frames)
+{
+	kprintf("%-14s %10llu kB\n", name, (unsigned long long)frames * 4);
+}
+
+/* All frames in the map that may be used, whoever has them. */
+static uint64_t meminfo_usable(void)
+{
+	uint64_t frames = 0;
+
+	for (uint32_t i = 0; i < kernel.memmap.count; i++) {
+		const struct loam_mem_range *range = &kernel.memmap.ranges[i];
+		if (range->type == LOAM_MEM_USABLE) {
+			frames += (range->base + range->size) / LOAM_PAGE_SIZE -
+				  loam_round_up(range->base, LOAM_PAGE_SIZE) /
+					  LOAM_PAGE_SIZE;
+		}
+	}
+	return frames;
+}
+
+int shell_meminfo(const char *argument)
+{
+	static const char *const names[LOAM_OWNER_COUNT] = {
+		[LOAM_OWNER_NONE] = "Other:",
+		[LOAM_OWNER_TABLE] = "PageTables:",
+		[LOAM_OWNER_SLAB] = "Slab:",
+		[LOAM_OWNER_META] = "SlabMeta:",
+		[LOAM_OWNER_KMALLOC] = "Kmalloc:",
+		[LOAM_OWNER_VMALLOC] = "VmallocUsed:",
+		[LOAM_OWNER_HEAP] = "Heap:",
+		[LOAM_OWNER_USER] = "AnonPages:",
+		[LOAM_OWNER_STACK] = "KernelStack:",
+	};
+	uint64_t counts[LOAM_OWNER_COUNT];
+	uint64_t managed = 0;
+
+	(void)argument;
+	/* Nobody allocates between the counts. */
+	uintptr_t state = task_lock();
+	uint64_t free = loam_frame_free_count(&kernel.frames);
+	uint64_t cached = images_frames();
+	loam_frame_count_owners(&kernel.frames, counts);
+	for (unsigned i = 0; i < LOAM_ZONE_COUNT; i++) {
+		struct loam_zone_stats zone;
+		loam_frame_zone_stats(&kernel.frames, (enum loam_zone_id)i,
+				      &zone);
+		managed += zone.managed;
+	}
+	task_unlock(state);
+	uint64_t total = meminfo_usable();
+	uint64_t sum = free + cached + total - managed;
+	counts[LOAM_OWNER_USER] -= cached;
+	meminfo_row("MemTotal:", total);
+	meminfo_row("MemFree:", free);
+	meminfo_row("Cached:", cached);
+	for (unsigned i = 0; i < LOAM_OWNER_COUNT; i++) {
+		if (names[i] != NULL) {
+			meminfo_row(names[i], counts[i]);
+		}
+		sum += counts[i];
+	}
+	/* The kernel's image, the frames' metadata, modules, firmware. */
+	meminfo_row("Reserved:", total - managed);
+	if (sum != total) {
+		kprintf("the sum of all but the first is %llu kB\n",
+			(unsigned long long)sum * 4);
+		return -LOAM_EFAULT;
+	}
+	return 0;
+}
+
+int shell_faults(const char *argument)
+{
+	struct loam_procs_stats stats;
+
+	(void)argument;
+	loam_procs_stats(&spaces, &stats);
+	for (unsigned i = 0; i < LOAM_FAULT_KINDS; i++) {
+		kprintf("  %-22s %10llu\n",
+			loam_fault_kind_name((enum loam_fault_kind)i),
+			(unsigned long long)stats.faults[i]);
+	}
+	kprintf("%u spaces, %llu frames reclaimed, %llu ended for want of "
+		"memory\n",
+		(unsigned)stats.count, (unsigned long long)stats.reclaimed,
+		(unsigned long long)stats.out_of_memory);
+	return 0;
 }

@@ -7,5 +7,9 @@
 int shell_run_program(const char *argument);
 int shell_ps(const char *argument);
 int shell_kill(const char *argument);
+int shell_maps(const char *argument);
+int shell_process_pt(const char *argument); /* PID ADDR */
+int shell_meminfo(const char *argument);
+int shell_faults(const char *argument);
 
 #endif

@@ -41,7 +41,7 @@ static struct {
 	struct loam_list ready;  /* i */
 	struct loam_list all;    /* i */
 	struct task *previous;   /* i: during a switch: who was left */
-	loam_phys_t root;        /* i: loaded */
+	struct loam_proc *space; /* i: loaded; NULL: the kernel's tables */
 	volatile uint64_t now;   /* i */
 	volatile bool wanted;    /* somebody else should run */
 	volatile unsigned kept;  /* the running task's own */
@@ -103,7 +103,6 @@ void task_init(void)
 	task->name = "shell";
 	task->stack = (unsigned char *)boot_stack_bottom;
 	task->stack_bytes = KERNEL_STACK_BYTES;
-	tasks.root = kernel.pt.root;
 	tasks.stats.count = 1;
 }
 
@@ -163,6 +162,21 @@ void task_switched(void)
 	}
 }
 
+/* Interrupts are off. NULL: the kernel's own tables. */
+static void task_load(struct loam_proc *space)
+{
+	struct loam_proc *from = tasks.space;
+
+	if (space != NULL) {
+		loam_proc_enter(space);
+	}
+	mmu_load_root(space != NULL ? loam_proc_root(space) : kernel.pt.root);
+	tasks.space = space;
+	if (from != NULL) {
+		loam_proc_leave(from);
+	}
+}
+
 /* Interrupts are off, next is not the running one. */
 static void task_switch(struct task *next)
 {
@@ -172,10 +186,9 @@ static void task_switch(struct task *next)
 	tasks.previous = from;
 	task_running = next;
 	trap_set_stack(next->stack + next->stack_bytes);
-	if (next->root != 0 && next->root != tasks.root) {
-		tasks.root = next->root;
+	if (next->space != NULL && next->space != tasks.space) {
 		tasks.stats.root_loads++;
-		mmu_load_root(next->root);
+		task_load(next->space);
 	}
 	fpu_switch(from, next);
 	trap_switch(&from->context, next->context);
@@ -307,15 +320,14 @@ void task_rouse(struct task *task)
 	task_unlock(state);
 }
 
-void task_leave_root(void)
+void task_leave_space(void)
 {
 	uintptr_t state = task_lock();
 
-	task_running->root = 0;
-	if (tasks.root != kernel.pt.root) {
-		tasks.root = kernel.pt.root;
-		mmu_load_root(tasks.root);
+	if (tasks.space != NULL && tasks.space == task_running->space) {
+		task_load(NULL);
 	}
+	task_running->space = NULL;
 	task_unlock(state);
 }
 
@@ -331,6 +343,12 @@ int task_prepare(struct task *task, void (*entry)(void *argument),
 		return -LOAM_ENOMEM;
 	}
 	task->stack_bytes = TASK_STACK_BYTES;
+	/*
+	 * Nothing of whoever had the frames is left: no secret, and no code. (An
+	 * emulator that once translated code there takes each write beside it
+	 * the slow way until the code itself is overwritten.)
+	 */
+	memset(task->stack, 0, TASK_STACK_BYTES);
 	task->context =
 		trap_prepare(task->stack + task->stack_bytes, entry, argument);
 	loam_list_init(&task->ready);
@@ -344,7 +362,10 @@ void task_ready(struct task *task)
 	loam_list_insert_tail(&tasks.all, &task->all);
 	tasks.stats.count++;
 	task_timer(true);
+	/* Who made it goes on until its time is over. */
+	bool wanted = tasks.wanted;
 	task_make_ready(task, false);
+	tasks.wanted = wanted;
 	task_unlock(state);
 }
 

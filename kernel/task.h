@@ -3,7 +3,7 @@
 #ifndef KERNEL_TASK_H
 #define KERNEL_TASK_H
 
-#include <loam/list.h>
+#include <loam/proc.h>
 
 #include "abi.h"
 
@@ -33,7 +33,7 @@ struct task {
 	void *context;          /* i: its stack pointer while it does not run */
 	unsigned char *stack;   /* c: TASK_STACK_BYTES, or the boot stack */
 	size_t stack_bytes;     /* c */
-	loam_phys_t root;       /* o: its page tables, 0: any will do */
+	struct loam_proc *space; /* o: NULL: any will do */
 	struct process *process; /* c: NULL for a kernel thread */
 	void *fpu;               /* o: saved registers, NULL: never used any */
 	const char *name;        /* c */
@@ -54,7 +54,7 @@ struct task *task_current(void);
 /*
  * Gives *task a guarded stack and lets it run entry(argument), which must
  * end by task_end() or task_leave(). The structure is the caller's, all zero
- * but for name, process, root and release. -LOAM_ENOMEM.
+ * but for name, process, space and release. -LOAM_ENOMEM.
  */
 int task_start(struct task *task, void (*entry)(void *argument),
 	       void *argument);
@@ -101,8 +101,8 @@ void task_unlock(uintptr_t state);
 void task_keep(void);
 void task_unkeep(void);
 
-/* The current task goes on with the kernel's page tables. */
-void task_leave_root(void);
+/* The current task goes on without a space, in the kernel's own tables. */
+void task_leave_space(void);
 
 /* Ticks of the timer so far: they stand still while there is one task. */
 uint64_t task_now(void);

@@ -6,19 +6,22 @@
 #include <loam/types.h>
 
 /*
- * Copies size_bytes bytes. 0, or -LOAM_EFAULT: not all of [from, from +
+ * Copies size_bytes bytes. 0; -LOAM_EFAULT: not all of [from, from +
  * size_bytes) can be read by the program, or not all of [to, ...) written; what
- * lies before the first such byte may have been copied. Pages that are not
- * there yet are brought in. Only in a process. Context: no lock is held.
+ * lies before the first such byte may have been copied; -LOAM_ENOMEM. Pages
+ * that are not there yet are brought in. Only in a process. Context: no lock.
  */
 int usercopy_in(void *to, uintptr_t from, size_t size_bytes);
 int usercopy_out(uintptr_t to, const void *from, size_t size_bytes);
 
 /*
  * Copies a zero-terminated string, of size_bytes bytes at most with its end.
- * Its length; -LOAM_EFAULT as above, -LOAM_EINVAL: it has no end within them.
+ * Its length, or an error as above, or -LOAM_ERANGE: it has no end within them.
  */
 long usercopy_string(char *to, uintptr_t from, size_t size_bytes);
+
+/* Words from the program's stack, quickly. 0 or -LOAM_EFAULT. */
+int usercopy_arguments(uintptr_t *to, uintptr_t from, size_t count);
 
 /* -------- for the machine's page faults -------- */
 

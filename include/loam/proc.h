@@ -64,6 +64,12 @@ struct loam_procs_config {
 	const struct loam_pt *kernel_pt;
 	uintptr_t kernel_base;
 	size_t kernel_size; /* 0 with kernel_base 0 */
+	/*
+	 * Instead, or NULL: puts the kernel's part into an empty space. For a
+	 * kernel whose own memory lies between several ranges of the user's,
+	 * which then are what it lets programs map.
+	 */
+	int (*share_kernel)(void *ctx, struct loam_pt *pt);
 	/* Where user memory may be: [user_base, user_end). */
 	uintptr_t user_base;
 	uintptr_t user_end;

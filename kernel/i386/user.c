@@ -53,9 +53,7 @@ void trap_set_stack(void *stack_end)
 int trap_call_arguments(const struct trap_frame *frame, uintptr_t *to,
 			size_t count)
 {
-	return count == 0 ? 0
-			  : usercopy_in(to, frame->user_esp,
-					count * sizeof(to[0]));
+	return usercopy_arguments(to, frame->user_esp, count);
 }
 
 void trap_syscall(struct trap_frame *frame)

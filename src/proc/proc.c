@@ -251,6 +251,9 @@ static int share_identity(struct loam_proc *proc)
 static int proc_share_kernel(struct loam_proc *proc)
 {
 	const struct loam_procs_config *config = &proc->procs->config;
+	if (config->share_kernel != NULL) {
+		return config->share_kernel(config->ctx, &proc->pt);
+	}
 	if (config->kernel_base == 0) {
 		return share_identity(proc);
 	}

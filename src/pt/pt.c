@@ -143,6 +143,49 @@ int loam_pt_share(struct loam_pt *to, const struct loam_pt *from,
 	return 0;
 }
 
+/*
+ * Up to 32 entries of the root, a word of the bitmap: those whose bit is set, 0
+ * for the others. Nobody reads this root yet.
+ */
+static void share_word(struct loam_pt *to, const struct loam_pt *like,
+		       unsigned word, unsigned count)
+{
+	unsigned bytes = to->geometry->entry_bytes;
+	size_t offset = (size_t)word * 32 * bytes;
+	uint32_t bits = like->shared[word];
+	unsigned char piece[32 * 8];
+
+	memcpy(piece,
+	       (const unsigned char *)pt_table_virt(like, like->root) + offset,
+	       (size_t)count * bytes);
+	for (unsigned i = 0; bits != UINT32_MAX && i < count; i++) {
+		if ((bits >> i & 1u) == 0) {
+			memset(piece + (size_t)i * bytes, 0, bytes);
+		}
+	}
+	memcpy((unsigned char *)pt_table_virt(to, to->root) + offset, piece,
+	       (size_t)count * bytes);
+	to->shared[word] = bits;
+}
+
+int loam_pt_share_like(struct loam_pt *to, const struct loam_pt *like)
+{
+	const struct loam_pt_geometry *geometry = to->geometry;
+
+	if (geometry != like->geometry || to->bias != like->bias) {
+		return -LOAM_EINVAL;
+	}
+	LOAM_ASSERT(!to->shares && !to->live);
+	unsigned entries = pt_entries(geometry, geometry->levels - 1u);
+	for (unsigned word = 0; word < LOAM_BITMAP_WORDS(entries); word++) {
+		if (like->shared[word] != 0) {
+			share_word(to, like, word, entries < 32 ? entries : 32);
+		}
+	}
+	to->shares = like->shares;
+	return 0;
+}
+
 int loam_pt_init(struct loam_pt *pt, const struct loam_pt_geometry *geometry,
 		 const struct loam_pt_ops *ops, const struct loam_tlb_ops *tlb,
 		 void *ctx)

@@ -6,7 +6,7 @@
 #include "arch.h"
 #include "heaps.h"
 #include "ktest.h"
-#include "space.h"
+#include "spaces.h"
 #include "task.h"
 
 /* -------- a heap of our own, in the window beside kmalloc's -------- */
@@ -147,17 +147,17 @@ static uint64_t root_entry(const struct loam_pt *pt, const void *at)
 
 KTEST(heap_shared, "S0.12 a heap grows in every address space at once")
 {
-	static struct space spaces[2];
+	static struct loam_proc two[2];
 	struct loam_pt_mapping here;
 	struct loam_pt_mapping there;
 
 	own_start(&loam_heap_bestfit);
-	EXPECT_EQ(space_create(&spaces[0]), 0);
-	EXPECT_EQ(space_create(&spaces[1]), 0);
+	EXPECT_EQ(loam_proc_create(&spaces, &two[0], "test"), 0);
+	EXPECT_EQ(loam_proc_create(&spaces, &two[1], "test"), 0);
 	char *block = loam_heap_alloc(&own.heap, 3 * LOAM_PAGE_SIZE);
 	EXPECT(block != NULL);
 	for (unsigned i = 0; i < 2; i++) {
-		const struct loam_pt *pt = &spaces[i].pt;
+		const struct loam_pt *pt = &two[i].pt;
 		EXPECT_EQ(root_entry(pt, block), root_entry(&kernel.pt, block));
 		for (unsigned page = 0; page < 3; page++) {
 			uintptr_t at = (uintptr_t)block + page * LOAM_PAGE_SIZE;
@@ -169,11 +169,10 @@ KTEST(heap_shared, "S0.12 a heap grows in every address space at once")
 	}
 	loam_heap_free(&own.heap, block);
 	loam_page_window_settle(&own.window);
-	EXPECT(loam_pt_query(&spaces[0].pt,
-			     (uintptr_t)block + 2 * LOAM_PAGE_SIZE,
+	EXPECT(loam_pt_query(&two[0].pt, (uintptr_t)block + 2 * LOAM_PAGE_SIZE,
 			     &there) != 0);
-	space_destroy(&spaces[0]);
-	space_destroy(&spaces[1]);
+	loam_proc_destroy(&two[0]);
+	loam_proc_destroy(&two[1]);
 	own_end();
 }
 
@@ -540,14 +539,14 @@ static void refill_reserve(void)
 
 KTEST(list_consumers, "S2.1 tables, processes and stacks draw from the list")
 {
-	static struct space space;
+	static struct loam_proc space;
 	uint64_t before[LOAM_OWNER_COUNT];
 	uint64_t now[LOAM_OWNER_COUNT];
 
 	skip_but_list();
 	refill_reserve();
 	loam_frame_count_owners(&kernel.frames, before);
-	EXPECT_EQ(space_create(&space), 0);
+	EXPECT_EQ(loam_proc_create(&spaces, &space, "test"), 0);
 	refill_reserve();
 	loam_pfn_t user = list_take(LOAM_OWNER_USER);
 	loam_pfn_t stack = list_take(LOAM_OWNER_STACK);
@@ -557,7 +556,7 @@ KTEST(list_consumers, "S2.1 tables, processes and stacks draw from the list")
 	EXPECT_EQ(now[LOAM_OWNER_STACK], before[LOAM_OWNER_STACK] + 1);
 	loam_frame_free(&kernel.frames, user, 0);
 	loam_frame_free(&kernel.frames, stack, 0);
-	space_destroy(&space);
+	loam_proc_destroy(&space);
 }
 
 KTEST(list_steps, "S2.10 S2.18 the list's two steps have all of the zones")

@@ -61,6 +61,12 @@ while read -r values; do
 	add "tests-${name%-}" job_row $values
 done < <(awk -f "$ROOT/tests/qemu/pairs.awk" "$ROOT/tests/qemu/matrix")
 add impossible job_impossible
+add processes-higher job_processes higher multiboot 64M
+add processes-identity job_processes identity bios 128M
+add processes-grub job_processes higher grub 3000M
+add processes-486 job_processes higher multiboot 48M CPU=486 \
+	APPEND="quiet long malloc=lazy"
+add shell-processes job_shell
 add_heap_jobs
 for size in 5M 32M 128M 3000M 3584M 5000M; do
 	add "maps-$size" job_maps "$size"

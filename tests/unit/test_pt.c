@@ -663,6 +663,58 @@ TEST(share, "S0.12 shared root entries: equal bits, one set of tables")
 	}
 }
 
+TEST(share_like, "S0.12 a space made like another shares what that one does")
+{
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(all_geometries); i++) {
+		const struct loam_pt_geometry *g = all_geometries[i];
+		fixture_start(&fixture, g);
+		struct loam_pt first;
+		struct loam_pt second;
+		struct loam_pt none;
+		EXPECT_EQ(loam_pt_init(&first, g, &fixture_pt_ops, NULL,
+				       &fixture),
+			  0);
+		EXPECT_EQ(loam_pt_init(&second, g, &fixture_pt_ops, NULL,
+				       &fixture),
+			  0);
+		EXPECT_EQ(
+			loam_pt_init(&none, g, &fixture_pt_ops, NULL, &fixture),
+			0);
+		/* Nothing to share is nothing shared. */
+		EXPECT_EQ(loam_pt_share_like(&none, &first), 0);
+		EXPECT_EQ(loam_pt_count_tables(&none), 1);
+		size_t window = LOAM_MIB(64);
+		EXPECT_EQ(loam_pt_populate(pt, BASE, window), 0);
+		EXPECT_EQ(loam_pt_share(&first, pt, BASE, window), 0);
+		/* What the first has of its own is not the second's. */
+		uintptr_t own = below_another_root_entry(g);
+		if (own != 0) {
+			EXPECT_EQ(loam_pt_map(&first, own, 0x5000, 4096, RW,
+					      false),
+				  0);
+		}
+		size_t before = fixture.in_use;
+		EXPECT_EQ(loam_pt_share_like(&second, &first), 0);
+		EXPECT_EQ(fixture.in_use, before);
+		struct loam_pt_mapping mapping;
+		EXPECT_EQ(loam_pt_query(&second, own, &mapping), -LOAM_ENOENT);
+		EXPECT_EQ(loam_pt_map(pt, BASE + 4096, 0x7000, 4096, RW, false),
+			  0);
+		EXPECT_EQ(loam_pt_query(&second, BASE + 4096, &mapping), 0);
+		EXPECT_EQ(mapping.phys, 0x7000);
+		EXPECT_EQ(loam_pt_map(&second, BASE, 0, 4096, RW, false),
+			  -LOAM_EPERM);
+		EXPECT_EQ(loam_pt_check(&second), 0);
+		second.bias = 4096;
+		EXPECT_EQ(loam_pt_share_like(&second, &first), -LOAM_EINVAL);
+		second.bias = first.bias;
+		loam_pt_fini(&second);
+		loam_pt_fini(&first);
+		loam_pt_fini(&none);
+		fixture_end(&fixture);
+	}
+}
+
 TEST(share_alike, "only spaces of one geometry and bias share")
 {
 	fixture_start(&fixture, &loam_pt_i386);

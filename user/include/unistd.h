@@ -56,6 +56,7 @@ int brk(void *end);
 #define MAP_POPULATE ABI_MAP_POPULATE
 #define MAP_FAILED ((void *)-1)
 #define MREMAP_MAYMOVE ABI_REMAP_MAYMOVE
+#define MADV_WILLNEED ABI_ADVISE_WILLNEED
 #define MADV_DONTNEED ABI_ADVISE_DONTNEED
 
 void *mmap(void *at, size_t size, uint32_t prot, uint32_t flags);
