@@ -60,6 +60,8 @@ build/bench/frames build/bench/arena: build/bench/%: build/release/bench/%.o \
 		$(call common_objects,release)
 	$(call link,$(VARIANT_release))
 
+$(call include_deps,$(call objects,release,bench/frames.c bench/arena.c))
+
 .PHONY: bench
 bench:
 	@scripts/deps.sh bench

@@ -111,7 +111,7 @@ static void thread_end(void *arg)
 	}
 	thread_ends = true;
 	loam_slab_cpu_stop(&malloc_heap.slabs, number);
-	loam_frame_drain(&malloc_heap.frames);
+	loam_frame_drain_cpu(&malloc_heap.frames, number);
 	loam_malloc_cpu = LOAM_MALLOC_NOBODY;
 	loam_malloc_layer.base = 0;
 	loam_malloc_layer.bias = 15;

@@ -10,6 +10,8 @@
 #define LOAM_ORDER_COUNT (LOAM_ORDER_MAX + 1u)
 #define LOAM_CHUNK_FRAMES (1u << LOAM_ORDER_MAX)
 #define LOAM_CHUNK_MAP_WORDS (2u * LOAM_CHUNK_FRAMES / 32u)
+#define LOAM_TRACT_ORDER 9u /* 2 MiB: what a large page maps */
+#define LOAM_TRACT_FRAMES (1u << LOAM_TRACT_ORDER)
 
 /*
  * What a frame's descriptor holds depends on its state:
@@ -109,7 +111,23 @@ struct loam_buddy {
 	loam_pfn_t free_blocks[LOAM_ORDER_COUNT];
 	struct loam_frame *frames; /* of base, base + 1, ... */
 	uint32_t *tags;            /* of base, base + 1, ... */
+	/* The owner's, or NULL: frames of each tract that are free. */
+	uint16_t *tract_free;
 };
+
+/*
+ * The count of a tract is read without the lock by those who only want to know
+ * how full it is.
+ */
+static inline unsigned loam_tract_free_load(const uint16_t *count)
+{
+	return __atomic_load_n(count, __ATOMIC_RELAXED);
+}
+
+static inline void loam_tract_free_add(uint16_t *count, int frames)
+{
+	__atomic_store_n(count, (uint16_t)(*count + frames), __ATOMIC_RELAXED);
+}
 
 /* Bytes of map for `size` frames: whole chunks. */
 static inline size_t loam_buddy_map_bytes(loam_pfn_t size)

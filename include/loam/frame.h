@@ -24,7 +24,7 @@ struct loam_zone_stats {
 	uint64_t managed;   /* all that it owns */
 	uint64_t free;      /* in the buddy, untouched, and cached */
 	uint64_t untouched; /* of free: never handed out */
-	uint64_t cached;    /* of free: in CPUs' stacks */
+	uint64_t cached;    /* of free: single frames out of the buddy */
 	uint64_t free_blocks[LOAM_ORDER_COUNT];
 	uint64_t largest_free; /* frames; touched blocks, or an untouched run */
 	uint64_t peak_used; /* most ever outside the buddy, cached ones too */
@@ -32,7 +32,7 @@ struct loam_zone_stats {
 };
 
 /*
- * Bytes of metadata for frames [0, end_pfn), 12.25 for each: what
+ * Bytes of metadata for frames [0, end_pfn), 12.4 for each: what
  * loam_frame_adopt() will take from memblock, plus 8 for each free range.
  */
 loam_phys_t loam_frame_metadata_bytes(uint64_t end_pfn);
@@ -153,8 +153,10 @@ void loam_frame_split(struct loam_frames *frames, loam_pfn_t pfn,
 		      unsigned order);
 
 /*
- * Gives back what the calling CPU's stacks, or those of `cpu`, hold. Another
- * CPU must not be in the frame floor meanwhile: it is offline, or stopped.
+ * Gives what the calling CPU's stacks hold to the buddy, and all loose frames;
+ * or what those of `cpu` hold, which then are loose, and go on to the buddy
+ * where 2 MiB of them are together. Another CPU must not be in the frame floor
+ * meanwhile: it is offline, or stopped. O(frames).
  */
 void loam_frame_drain(struct loam_frames *frames);
 void loam_frame_drain_cpu(struct loam_frames *frames, unsigned cpu);
@@ -265,16 +267,26 @@ static inline uint32_t *loam_frame_word(struct loam_frames *frames,
 #define LOAM_STASH_ORDER 9u    /* the large one, 2 MiB */
 #define LOAM_STASH_COUNT 4u    /* orders 1, 2, 3 and LOAM_STASH_ORDER */
 #define LOAM_FRAME_LOCALS 2u   /* directly mapped memory, and high */
+#define LOAM_TRACT_BUCKETS (LOAM_TRACT_FRAMES / 32u + 1u)
 
 struct loam_frame_stash {
 	uint32_t count;
 	loam_pfn_t blocks[LOAM_STASH_BLOCKS];
 };
 
-/* What one CPU keeps of one zone. */
-struct loam_frame_local {
+struct loam_frame_stack {
 	uint32_t count;
-	loam_pfn_t stack[LOAM_STACK_FRAMES];
+	loam_pfn_t frames[LOAM_STACK_FRAMES];
+};
+
+/*
+ * What one CPU keeps of one zone. `home` takes frames of tracts that are to
+ * become whole: they are on their way back and not handed out again.
+ */
+struct loam_frame_local {
+	struct loam_frame_stack stack;
+	struct loam_frame_stack home;
+	uint32_t gathered; /* frees since both were emptied */
 	struct loam_frame_stash stashes[LOAM_STASH_COUNT];
 };
 
@@ -293,6 +305,18 @@ struct loam_frame_cpu {
 struct loam_frame_run {
 	loam_pfn_t first;
 	loam_pfn_t end;
+};
+
+/*
+ * A tract: 2 MiB of frames. The loose ones among them are free, single, and
+ * with no CPU; loose_map has their bits. A tract that has any is on the list of
+ * its bucket, by how many of its frames are free in all. Z of its zone.
+ */
+struct loam_tract {
+	uint32_t next; /* tracts of the bucket, or LOAM_PFN_NONE */
+	uint32_t prev;
+	uint16_t loose;
+	uint16_t bucket;
 };
 
 /*
@@ -315,17 +339,29 @@ struct loam_zone {
 	uint32_t run_count;          /* Z */
 	uint32_t run_capacity;       /* C */
 	struct loam_buddy buddy;     /* Z */
-	bool listed;                 /* C after loam_frame_list_begin() */
-	struct loam_runs list;       /* Z: in place of the buddy, if listed */
+	loam_pfn_t loose;            /* Z: frames, of all tracts */
+	unsigned loose_order;        /* C: of blocks that become loose */
+	uint32_t loose_buckets;      /* Z: bit b: tract_lists[b] has one */
+	uint32_t tract_lists[LOAM_TRACT_BUCKETS];  /* Z */
+	uint32_t tract_counts[LOAM_TRACT_BUCKETS]; /* Z: on each list */
+	uint32_t tract_count;                      /* Z: on all */
+	bool listed;           /* C after loam_frame_list_begin() */
+	struct loam_runs list; /* Z: in place of the buddy, if listed */
 };
 
 /* The instance. Keys as above; F under `lock`. */
 struct loam_frames {
 	struct loam_frame_tags tags;
 	uint32_t fault_armed; /* R */
+	uint32_t gathers;     /* R: some directly mapped frames go home */
 	/* The frames whose free the fast path serves: touched, cached. */
-	loam_pfn_t direct_first;        /* C */
-	loam_pfn_t direct_end;          /* R */
+	loam_pfn_t direct_first; /* C */
+	loam_pfn_t direct_end;   /* R */
+	/* A frame goes home if more of its tract are free than this. */
+	uint32_t home_above[LOAM_FRAME_LOCALS]; /* R */
+	uint16_t *tract_free;           /* C: R of its zone: frames free */
+	struct loam_tract *tracts;      /* C */
+	uint32_t *loose_map;            /* C: a bit for each frame */
 	struct loam_frame *descriptors; /* C */
 	loam_pfn_t end;                 /* C: of all zones, whole chunks */
 	loam_pfn_t usable_end;          /* C: past the highest usable frame */

@@ -61,14 +61,14 @@ static LOAM_ALWAYS_INLINE loam_pfn_t loam_frame_pop(struct loam_frames *frames,
 	loam_pfn_t pfn = LOAM_PFN_NONE;
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
-	struct loam_frame_local *local = &cpu->locals[0];
+	struct loam_frame_stack *stack = &cpu->locals[0].stack;
 	if (LOAM_LIKELY((frames->fault_armed | cpu->busy) == 0)) {
 		loam_frame_cpu_claim(cpu);
 		/* Signed: one subtraction makes the index and the test. */
-		int32_t top = (int32_t)loam_frame_count_load(&local->count) - 1;
+		int32_t top = (int32_t)loam_frame_count_load(&stack->count) - 1;
 		if (LOAM_LIKELY(top >= 0)) {
-			pfn = local->stack[top];
-			loam_frame_count_store(&local->count, (uint32_t)top);
+			pfn = stack->frames[top];
+			loam_frame_count_store(&stack->count, (uint32_t)top);
 			loam_tag_store(&frames->tags.tags[pfn],
 				       LOAM_TAG_USED |
 					       (flags & LOAM_TAG_OWNER_MASK));
@@ -102,22 +102,44 @@ static LOAM_ALWAYS_INLINE bool loam_frame_is_plain(
 
 /* Puts a plain frame onto a CPU's stack; busy is set. False: it is full. */
 static LOAM_ALWAYS_INLINE bool loam_frame_push_claimed(
-	struct loam_frames *frames, struct loam_frame_local *local,
+	struct loam_frames *frames, struct loam_frame_stack *stack,
 	loam_pfn_t pfn)
 {
-	uint32_t count = loam_frame_count_load(&local->count);
+	uint32_t count = loam_frame_count_load(&stack->count);
 	if (LOAM_UNLIKELY(count == LOAM_STACK_FRAMES)) {
 		return false;
 	}
 	loam_tag_store(&frames->tags.tags[pfn], LOAM_TAG_CACHED);
-	local->stack[count] = pfn;
-	loam_frame_count_store(&local->count, count + 1);
+	stack->frames[count] = pfn;
+	loam_frame_count_store(&stack->count, count + 1);
 	return true;
 }
 
 /*
- * Puts a used block of order 0 onto this CPU's stack. False, and nothing
- * changed: it is not one, or the slow path must.
+ * The stack of a CPU that a freed frame goes to while memory gathers: its tract
+ * may be one that is to become whole. index: which of its locals.
+ */
+static LOAM_ALWAYS_INLINE struct loam_frame_stack *loam_frame_stack_for(
+	const struct loam_frames *frames, struct loam_frame_cpu *cpu,
+	unsigned index, loam_pfn_t pfn)
+{
+	struct loam_frame_local *local = &cpu->locals[index];
+	unsigned is_free = loam_tract_free_load(
+		&frames->tract_free[pfn >> LOAM_TRACT_ORDER]);
+	uint32_t above =
+		__atomic_load_n(&frames->home_above[index], __ATOMIC_RELAXED);
+	return is_free > above ? &local->home : &local->stack;
+}
+
+/*
+ * The same as loam_frame_push() for a frame that is plain, while memory gathers
+ * (percpu.c). False too if the CPU is busy.
+ */
+bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn);
+
+/*
+ * Puts a used block of order 0 onto one of this CPU's stacks. False, and
+ * nothing changed: it is not one, or the slow path must.
  */
 static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
 					       loam_pfn_t pfn)
@@ -125,10 +147,17 @@ static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
 	bool pushed = false;
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
-	if (LOAM_LIKELY(loam_frame_is_plain(frames, pfn, 0)) &&
-	    LOAM_LIKELY(loam_frame_cpu_try(cpu))) {
-		pushed = loam_frame_push_claimed(frames, &cpu->locals[0], pfn);
-		loam_frame_cpu_done(cpu);
+	if (LOAM_LIKELY(loam_frame_is_plain(frames, pfn, 0))) {
+		uint32_t gathers =
+			__atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
+		if (LOAM_LIKELY((gathers | cpu->busy) == 0)) {
+			loam_frame_cpu_claim(cpu);
+			pushed = loam_frame_push_claimed(
+				frames, &cpu->locals[0].stack, pfn);
+			loam_frame_cpu_done(cpu);
+		} else {
+			pushed = loam_frame_push_gathering(frames, pfn);
+		}
 	}
 	loam_cpu_leave(number);
 	return pushed;

@@ -97,6 +97,12 @@ static void adopt_layout(struct loam_frames *frames, unsigned char *at)
 	at += count * sizeof(uint32_t);
 	uint32_t *map = (uint32_t *)(void *)at;
 	at += loam_buddy_map_bytes(frames->end);
+	frames->loose_map = (uint32_t *)(void *)at;
+	at += count / 8;
+	frames->tracts = (struct loam_tract *)(void *)at;
+	at += count / LOAM_TRACT_FRAMES * sizeof(struct loam_tract);
+	frames->tract_free = (uint16_t *)(void *)at;
+	at += count / LOAM_TRACT_FRAMES * sizeof(uint16_t);
 	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		zone->runs = (struct loam_frame_run *)(void *)at;
@@ -105,6 +111,8 @@ static void adopt_layout(struct loam_frames *frames, unsigned char *at)
 				zone->end - zone->first, LOAM_ORDER_MAX, map,
 				frames->descriptors + zone->first,
 				frames->tags.tags + zone->first);
+		zone->buddy.tract_free =
+			&frames->tract_free[zone->first >> LOAM_TRACT_ORDER];
 		map += zone->buddy.map_size / sizeof(uint32_t);
 	}
 }
@@ -202,6 +210,8 @@ static void adopt_locals(struct loam_frames *frames)
 		normal->managed != 0 ? normal : &frames->zones[LOAM_ZONE_DMA];
 	direct->local = 0;
 	frames->zones[LOAM_ZONE_HIGH].local = 1;
+	loam_frame_tracts_start(frames, direct);
+	loam_frame_tracts_start(frames, &frames->zones[LOAM_ZONE_HIGH]);
 	frames->direct_first = direct->first;
 	frames->direct_end = direct->first;
 	adopt_stashes(frames, direct);
@@ -321,7 +331,10 @@ loam_phys_t loam_frame_metadata_bytes(uint64_t end_pfn)
 	uint64_t end = chunk_round_up(end_pfn);
 	return end * (sizeof(struct loam_frame) + sizeof(uint32_t)) +
 	       (end >> LOAM_ORDER_MAX) * LOAM_CHUNK_MAP_WORDS *
-		       sizeof(uint32_t);
+		       sizeof(uint32_t) +
+	       end / 8 +
+	       (end >> LOAM_TRACT_ORDER) *
+		       (sizeof(struct loam_tract) + sizeof(uint16_t));
 }
 
 int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,

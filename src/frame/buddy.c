@@ -24,6 +24,23 @@ static inline size_t buddy_bit(loam_pfn_t at, unsigned order)
 	       ((LOAM_CHUNK_FRAMES + frame) >> order);
 }
 
+/* Counts a block that came, or with `sign` -1 went, to its tracts. */
+static inline void buddy_count(struct loam_buddy *buddy, loam_pfn_t at,
+			       unsigned order, int sign)
+{
+	buddy->free_blocks[order] += (loam_pfn_t)sign;
+	if (buddy->tract_free == NULL) {
+		return;
+	}
+	uint16_t *count = &buddy->tract_free[at >> LOAM_TRACT_ORDER];
+	if (order <= LOAM_TRACT_ORDER) {
+		loam_tract_free_add(count, sign * (1 << order));
+	} else {
+		loam_tract_free_add(&count[0], sign * (int)LOAM_TRACT_FRAMES);
+		loam_tract_free_add(&count[1], sign * (int)LOAM_TRACT_FRAMES);
+	}
+}
+
 static void buddy_insert(struct loam_buddy *buddy, loam_pfn_t at,
 			 unsigned order)
 {
@@ -35,7 +52,7 @@ static void buddy_insert(struct loam_buddy *buddy, loam_pfn_t at,
 		buddy->frames[next - buddy->base].free.prev = pfn;
 	}
 	buddy->free_lists[order] = pfn;
-	buddy->free_blocks[order]++;
+	buddy_count(buddy, at, order, 1);
 	buddy->nonempty |= 1u << order;
 	loam_bitmap_set(buddy->map, buddy_bit(at, order));
 	loam_tag_store(&buddy->tags[at], LOAM_TAG_FREE | order);
@@ -59,7 +76,7 @@ static void buddy_remove(struct loam_buddy *buddy, loam_pfn_t at,
 			buddy->nonempty &= ~(1u << order);
 		}
 	}
-	buddy->free_blocks[order]--;
+	buddy_count(buddy, at, order, -1);
 	loam_bitmap_clear(buddy->map, buddy_bit(at, order));
 }
 

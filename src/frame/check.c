@@ -195,15 +195,27 @@ static int check_cached(const struct loam_frames *frames,
 	return 0;
 }
 
+static int check_stack(const struct loam_frames *frames,
+		       const struct loam_zone *zone,
+		       const struct loam_frame_stack *stack)
+{
+	int error = 0;
+	LOAM_CHECK(stack->count <= LOAM_STACK_FRAMES);
+	for (uint32_t i = 0; i < stack->count && error == 0; i++) {
+		LOAM_CHECK(!frame_is_loose(frames, stack->frames[i]));
+		error = check_cached(frames, zone, stack->frames[i], 0);
+	}
+	return error;
+}
+
 /* What one CPU keeps of the zone. */
 static int check_local(const struct loam_frames *frames,
 		       const struct loam_zone *zone,
 		       const struct loam_frame_local *local)
 {
-	int error = 0;
-	LOAM_CHECK(local->count <= LOAM_STACK_FRAMES);
-	for (uint32_t i = 0; i < local->count && error == 0; i++) {
-		error = check_cached(frames, zone, local->stack[i], 0);
+	int error = check_stack(frames, zone, &local->stack);
+	if (error == 0) {
+		error = check_stack(frames, zone, &local->home);
 	}
 	for (unsigned s = 0; s < LOAM_STASH_COUNT && error == 0; s++) {
 		const struct loam_frame_stash *stash = &local->stashes[s];
@@ -254,6 +266,9 @@ static int check_zone_locked(const struct loam_frames *frames,
 	}
 	if (error == 0) {
 		error = check_locals(frames, zone);
+	}
+	if (error == 0 && zone->local != LOAM_FRAME_LOCALS) {
+		error = loam_frame_tracts_check(frames, zone);
 	}
 	if (error == 0 && zone->listed) {
 		error = loam_frame_list_check(frames, zone);

@@ -12,11 +12,12 @@
  *
  * WHERE A FRAME IS
  *
- *	     untouched --touch--> buddy <--drain/refill--> CPU's stack
- *	                            ^                          ^
- *	                            |  other orders, DMA,      | orders 0-3, 9
- *	                            v  busy CPU                v
- *	                          users <----------------------+
+ *	     untouched --touch--> buddy <----> loose <----> CPU's stack
+ *	                            ^    order 0              ^
+ *	                            |                         |
+ *	                            |  other orders, DMA,     | orders 0-3, 9
+ *	                            v  busy CPU               v
+ *	                          users <---------------------+
  *
  * Untouched memory is a sorted array of runs for each zone, as memblock left
  * them: bring-up costs what there are ranges. When the buddy has nothing that
@@ -29,7 +30,9 @@
  *
  * CPUs keep single frames in a stack and blocks of orders 1, 2, 3 and 9 in
  * small stashes (percpu.c): page tables and slabs want the small ones, large
- * pages the others. They reach the buddy once in LOAM_STACK_BATCH frames.
+ * pages the others. Of single frames they take LOAM_STACK_BATCH at a time, not
+ * from the buddy but from the loose ones (tract.c), which are bits in the map
+ * of their 2 MiB; the fullest 2 MiB are used first, so that others get free.
  *
  * All of this but the metadata can be replaced by the list that seed 002 has,
  * threaded through the free frames of directly mapped memory (list.c).
@@ -37,12 +40,13 @@
  * METADATA
  *
  * For each frame a descriptor (8 bytes) and a tag (4), in two dense arrays,
- * and two bits of map: 12.25 bytes, 0.3 % of memory. All three are indexed by
- * frame number; holes have theirs too, and cost address space until memory
- * beyond them is touched. The tag says all there is to say about a used block
- * with one reference: the fast path of free reads it, compares, and never
- * opens the descriptor. Further references are counted in the tag itself; past
- * 32767 half of them move to the descriptor (refs.c).
+ * and three bits of maps, for each 2 MiB another 14 bytes: 12.4 bytes a frame,
+ * 0.3 % of memory. All are indexed by frame number; holes have theirs too, and
+ * cost address space until memory beyond them is touched. The tag says all
+ * there is to say about a used block with one reference: the fast path of free
+ * reads it, compares, and never opens the descriptor. Further references are
+ * counted in the tag itself; past 32767 half of them move to the descriptor
+ * (refs.c).
  *
  * LOCKING
  *
@@ -65,7 +69,8 @@
  *    tag is 0; the frames in blocks are those managed and not untouched;
  *  - FREE heads are exactly the blocks on the free lists and the bits set in
  *    the maps, and no two free buddies lie side by side;
- *  - CACHED heads are exactly the blocks in CPUs' stacks and stashes;
+ *  - CACHED heads are exactly the blocks in CPUs' stacks and stashes, and loose
+ *    frames, whose bits and tracts' counts agree (tract.c);
  *  - runs are sorted, disjoint, at or above touched_end, and add up.
  *
  * COST
@@ -81,7 +86,7 @@
  * Allocation, with LOAM_PFN_NONE, when no zone it may use has a block. Before
  * that the CPU drains what it keeps and tries again, and then asks the reclaim
  * callback, once, unless LOAM_NOSLEEP. What other CPUs keep is out of reach: at
- * most LOAM_STACK_FRAMES frames, and 1/32 of the zone for each stash.
+ * most twice LOAM_STACK_FRAMES frames, and 1/32 of the zone for each stash.
  */
 #include "frame_int.h"
 
@@ -131,7 +136,7 @@ bool loam_frame_make_room(struct loam_frames *frames, loam_flags_t flags,
 			  unsigned step)
 {
 	if (step == 0) {
-		return loam_frame_local_drain(frames);
+		return loam_frame_local_drain(frames, true);
 	}
 	return (flags & LOAM_NOSLEEP) == 0 && frames->reclaim != NULL &&
 	       frames->reclaim(frames->reclaim_arg);
@@ -400,6 +405,7 @@ static size_t bulk_push(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 {
 	const struct loam_zone *high = &frames->zones[LOAM_ZONE_HIGH];
 	loam_pfn_t high_end = frame_touched_end(high);
+	bool gathers = frame_gathers(frames);
 	for (size_t i = 0; i < count; i++) {
 		struct loam_frame_local *local = &cpu->locals[0];
 		loam_pfn_t pfn = pfns[i];
@@ -408,7 +414,13 @@ static size_t bulk_push(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 			local = &cpu->locals[1];
 			plain = loam_frame_tag_is_plain(frames, pfn, 0);
 		}
-		if (!plain || !loam_frame_push_claimed(frames, local, pfn)) {
+		struct loam_frame_stack *stack = &local->stack;
+		if (LOAM_UNLIKELY(gathers) && plain) {
+			stack = loam_frame_stack_for(
+				frames, cpu, (unsigned)(local - cpu->locals),
+				pfn);
+		}
+		if (!plain || !loam_frame_push_claimed(frames, stack, pfn)) {
 			return i;
 		}
 	}

@@ -53,12 +53,64 @@ void loam_frame_zone_free_locked(struct loam_zone *zone, loam_pfn_t pfn,
 static inline void frame_zone_note_peak_locked(struct loam_zone *zone)
 {
 	loam_pfn_t used = zone->managed - zone->untouched -
-			  zone->buddy.free_frames -
+			  zone->buddy.free_frames - zone->loose -
 			  (loam_pfn_t)zone->list.free_pages;
 	if (used > zone->peak_used) {
 		zone->peak_used = used;
 	}
 }
+
+/* -------- loose frames (tract.c) -------- */
+
+/* Says of a zone that CPUs' stacks serve how its frames become loose. */
+void loam_frame_tracts_start(struct loam_frames *frames,
+			     struct loam_zone *zone);
+
+/* No frame of [from, end), whole chunks, is free or loose. */
+void loam_frame_tracts_clear(struct loam_frames *frames, loam_pfn_t from,
+			     loam_pfn_t end);
+
+/*
+ * Takes up to `wanted` single frames, of the fullest tracts that have any, and
+ * puts them below `top`, the first taken lowest. Touches memory only for a
+ * whole batch. Returns how many.
+ */
+uint32_t loam_frame_loose_take_locked(struct loam_frames *frames,
+				      struct loam_zone *zone, loam_pfn_t *top,
+				      uint32_t wanted);
+
+/* Makes cached single frames loose. Whole tracts go back to the buddy. */
+void loam_frame_loose_put_locked(struct loam_frames *frames,
+				 struct loam_zone *zone, const loam_pfn_t *pfns,
+				 uint32_t count);
+
+/*
+ * Gives loose frames back to the buddy: those of whole tracts, or all. True if
+ * there were any.
+ */
+bool loam_frame_loose_flush(struct loam_frames *frames, struct loam_zone *zone,
+			    bool all);
+
+static inline bool frame_is_loose(const struct loam_frames *frames,
+				  loam_pfn_t pfn)
+{
+	return loam_bitmap_test(frames->loose_map, pfn);
+}
+
+/* True if any frame may have to go home now. */
+static inline bool frame_gathers(const struct loam_frames *frames)
+{
+	bool gathers = false;
+	for (unsigned local = 0; local < LOAM_FRAME_LOCALS; local++) {
+		gathers |=
+			__atomic_load_n(&frames->home_above[local],
+					__ATOMIC_RELAXED) < LOAM_TRACT_FRAMES;
+	}
+	return gathers;
+}
+
+int loam_frame_tracts_check(const struct loam_frames *frames,
+			    const struct loam_zone *zone);
 
 /* -------- what CPUs keep (percpu.c) -------- */
 
@@ -97,10 +149,13 @@ size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
 bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 			   loam_pfn_t pfn, unsigned order);
 
-/* Drains the calling CPU. True if there was anything. */
-bool loam_frame_local_drain(struct loam_frames *frames);
+/*
+ * Drains the calling CPU, and loose frames: of whole tracts, or all. True if
+ * there was anything.
+ */
+bool loam_frame_local_drain(struct loam_frames *frames, bool all);
 
-/* Frames of the zone that CPUs keep, or that are on its list. */
+/* Frames of the zone that CPUs keep, that are loose, or on its list. */
 loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
 				  const struct loam_zone *zone);
 

@@ -7,75 +7,55 @@
  * exactly one zone, so that its frames can be counted to it, and so that DMA
  * memory never drifts into general use through a stack.
  *
- * Refill takes one block of LOAM_STACK_BATCH frames where there is one and
- * lays it onto the stack with the lowest frame on top: the buddy splits low
- * halves first, so a run of refills walks a large block upwards. Drain gives
- * back the bottom half, which has not been used for longest.
+ * Refill takes a batch of loose frames (tract.c) and lays it onto the stack,
+ * the lowest on top. Drain makes the bottom half loose, which has not been used
+ * for longest. A frame of a tract that is to become whole goes onto a second
+ * stack, `home`, from which nothing is allocated.
  *
  * Everything here runs with the CPU's busy flag set, which is taken before the
  * zone's lock.
  */
 #include "frame_int.h"
 
-/* Lays a block below what is on the stack from `top` up, the lowest on top. */
-static void stack_lay_block(const struct loam_zone *zone, loam_pfn_t *top,
-			    loam_pfn_t pfn, uint32_t size)
-{
-	uint32_t *tag = &zone->buddy.tags[pfn - zone->first];
-	for (uint32_t i = 0; i < size; i++) {
-		loam_tag_store(&tag[i], LOAM_TAG_CACHED);
-		*--top = pfn + i;
-	}
-}
-
 /*
- * Fills an empty stack with up to a batch: a part of a larger block, or else
- * the largest there are. Memory is touched for a whole batch only, so that
- * batches from fresh memory are aligned. What was taken first lies on top.
- * False: nothing left.
+ * Fills an empty stack with up to a batch; what was taken first lies on top.
+ * What is on its way home arrives. False: nothing left.
  */
 static bool stack_refill(struct loam_frames *frames, struct loam_zone *zone,
 			 struct loam_frame_local *local)
 {
-	struct loam_buddy *buddy = &zone->buddy;
-	uint32_t wanted = LOAM_STACK_BATCH;
+	struct loam_frame_stack *stack = &local->stack;
+	uint32_t home = loam_frame_count_load(&local->home.count);
 	loam_lock(&zone->lock);
-	while (wanted > 0 && (buddy->nonempty != 0 ||
-			      (wanted == LOAM_STACK_BATCH &&
-			       loam_frame_zone_touch_locked(frames, zone)))) {
-		unsigned order = loam_log2_floor(wanted);
-		unsigned largest = loam_log2_floor(buddy->nonempty);
-		if (largest < order) {
-			order = largest;
-		}
-		loam_pfn_t pfn =
-			loam_buddy_alloc(buddy, order, LOAM_TAG_CACHED);
-		stack_lay_block(zone, &local->stack[wanted], pfn, 1u << order);
-		wanted -= 1u << order;
+	if (home != 0) {
+		loam_frame_loose_put_locked(frames, zone, local->home.frames,
+					    home);
+		loam_frame_count_store(&local->home.count, 0);
 	}
+	uint32_t count = loam_frame_loose_take_locked(
+		frames, zone, &stack->frames[LOAM_STACK_BATCH],
+		LOAM_STACK_BATCH);
 	frame_zone_note_peak_locked(zone);
 	loam_unlock(&zone->lock);
-	uint32_t count = LOAM_STACK_BATCH - wanted;
-	if (wanted > 0) {
-		memmove(local->stack, &local->stack[wanted],
+	if (count < LOAM_STACK_BATCH) {
+		memmove(stack->frames, &stack->frames[LOAM_STACK_BATCH - count],
 			count * sizeof(loam_pfn_t));
 	}
-	loam_frame_count_store(&local->count, count);
+	loam_frame_count_store(&stack->count, count);
 	return count != 0;
 }
 
-/* Gives the bottom `count` of the stack back. */
-static void stack_drain(struct loam_zone *zone, struct loam_frame_local *local,
-			uint32_t count)
+/* Gives the bottom `count` of a stack back. */
+static void stack_drain(struct loam_frames *frames, struct loam_zone *zone,
+			struct loam_frame_stack *stack, uint32_t count)
 {
-	uint32_t rest = loam_frame_count_load(&local->count) - count;
+	uint32_t rest = loam_frame_count_load(&stack->count) - count;
 	loam_lock(&zone->lock);
-	for (uint32_t i = 0; i < count; i++) {
-		loam_buddy_free(&zone->buddy, local->stack[i], 0);
-	}
+	loam_frame_loose_put_locked(frames, zone, stack->frames, count);
 	loam_unlock(&zone->lock);
-	memmove(local->stack, &local->stack[count], rest * sizeof(loam_pfn_t));
-	loam_frame_count_store(&local->count, rest);
+	memmove(stack->frames, &stack->frames[count],
+		rest * sizeof(loam_pfn_t));
+	loam_frame_count_store(&stack->count, rest);
 }
 
 /* As above, for blocks. */
@@ -119,22 +99,18 @@ static bool stash_refill(struct loam_frames *frames, struct loam_zone *zone,
 	return count != 0;
 }
 
-static loam_pfn_t stack_pop(struct loam_frame_local *local)
-{
-	uint32_t count = loam_frame_count_load(&local->count) - 1;
-	loam_frame_count_store(&local->count, count);
-	return local->stack[count];
-}
-
 /* A single frame of the local; busy is set. */
 static loam_pfn_t stack_take(struct loam_frames *frames, struct loam_zone *zone,
 			     struct loam_frame_local *local)
 {
-	if (loam_frame_count_load(&local->count) == 0 &&
+	struct loam_frame_stack *stack = &local->stack;
+	if (loam_frame_count_load(&stack->count) == 0 &&
 	    !stack_refill(frames, zone, local)) {
 		return LOAM_PFN_NONE;
 	}
-	return stack_pop(local);
+	uint32_t count = loam_frame_count_load(&stack->count) - 1;
+	loam_frame_count_store(&stack->count, count);
+	return stack->frames[count];
 }
 
 /* A block of a stashed order; busy is set. */
@@ -181,17 +157,17 @@ loam_pfn_t loam_frame_local_alloc(struct loam_frames *frames,
 
 /* Moves the top `count` of the stack out, the topmost first; busy is set. */
 static void stack_take_many(struct loam_frames *frames,
-			    struct loam_frame_local *local, uint32_t count,
+			    struct loam_frame_stack *stack, uint32_t count,
 			    loam_pfn_t *pfns, uint32_t tag)
 {
-	uint32_t rest = loam_frame_count_load(&local->count) - count;
-	const loam_pfn_t *from = &local->stack[rest + count];
+	uint32_t rest = loam_frame_count_load(&stack->count) - count;
+	const loam_pfn_t *from = &stack->frames[rest + count];
 	for (uint32_t i = 0; i < count; i++) {
 		loam_pfn_t pfn = *--from;
 		loam_tag_store(&frames->tags.tags[pfn], tag);
 		pfns[i] = pfn;
 	}
-	loam_frame_count_store(&local->count, rest);
+	loam_frame_count_store(&stack->count, rest);
 }
 
 size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
@@ -205,19 +181,20 @@ size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
 	struct loam_frame_local *local = &cpu->locals[zone->local];
+	struct loam_frame_stack *stack = &local->stack;
 	if (loam_frame_cpu_try(cpu)) {
 		while (done < count) {
-			uint32_t have = loam_frame_count_load(&local->count);
+			uint32_t have = loam_frame_count_load(&stack->count);
 			if (have == 0) {
 				if (!stack_refill(frames, zone, local)) {
 					break;
 				}
-				have = loam_frame_count_load(&local->count);
+				have = loam_frame_count_load(&stack->count);
 			}
 			uint32_t n = count - done < have
 					     ? (uint32_t)(count - done)
 					     : have;
-			stack_take_many(frames, local, n, pfns + done, tag);
+			stack_take_many(frames, stack, n, pfns + done, tag);
 			done += n;
 		}
 		loam_frame_cpu_done(cpu);
@@ -226,16 +203,60 @@ size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
 	return done;
 }
 
-/* busy is set. */
-static void stack_put(struct loam_zone *zone, struct loam_frame_local *local,
-		      loam_pfn_t pfn)
+/* Empties a stack; busy is set. True if it held anything. */
+static bool stack_drain_all(struct loam_frames *frames, struct loam_zone *zone,
+			    struct loam_frame_stack *stack)
 {
-	if (loam_frame_count_load(&local->count) == LOAM_STACK_FRAMES) {
-		stack_drain(zone, local, LOAM_STACK_BATCH);
+	uint32_t count = loam_frame_count_load(&stack->count);
+	if (count != 0) {
+		stack_drain(frames, zone, stack, count);
 	}
-	uint32_t count = loam_frame_count_load(&local->count);
-	local->stack[count] = pfn;
-	loam_frame_count_store(&local->count, count + 1);
+	return count != 0;
+}
+
+/*
+ * While memory gathers, a CPU empties its stacks once in so many frees: what
+ * lies at their bottom may be all that keeps tracts from being whole.
+ */
+#define GATHER_FREES 1024u
+
+bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn)
+{
+	bool pushed = false;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_local *local = &cpu->locals[0];
+	if (loam_frame_cpu_try(cpu)) {
+		local->gathered++;
+		if (local->gathered < GATHER_FREES) {
+			pushed = loam_frame_push_claimed(
+				frames,
+				loam_frame_stack_for(frames, cpu, 0, pfn), pfn);
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return pushed;
+}
+
+/* busy is set. */
+static void stack_put(struct loam_frames *frames, struct loam_zone *zone,
+		      struct loam_frame_cpu *cpu, loam_pfn_t pfn)
+{
+	struct loam_frame_local *local = &cpu->locals[zone->local];
+	if (local->gathered >= GATHER_FREES) {
+		local->gathered = 0;
+		(void)stack_drain_all(frames, zone, &local->stack);
+		(void)stack_drain_all(frames, zone, &local->home);
+	}
+	struct loam_frame_stack *stack =
+		loam_frame_stack_for(frames, cpu, zone->local, pfn);
+	if (loam_frame_count_load(&stack->count) == LOAM_STACK_FRAMES) {
+		stack_drain(frames, zone, stack, LOAM_STACK_BATCH);
+	}
+	uint32_t count = loam_frame_count_load(&stack->count);
+	stack->frames[count] = pfn;
+	loam_frame_count_store(&stack->count, count + 1);
 }
 
 /* busy is set, the limit is not 0. */
@@ -273,7 +294,7 @@ bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 		loam_tag_store(&frames->tags.tags[pfn],
 			       LOAM_TAG_CACHED | order);
 		if (order == 0) {
-			stack_put(zone, local, pfn);
+			stack_put(frames, zone, cpu, pfn);
 		} else {
 			stash_put(frames, zone, local, pfn, order);
 		}
@@ -284,17 +305,14 @@ bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 }
 
 /* Empties one CPU's local; busy is set. True if it held anything. */
-static bool local_drain(struct loam_zone *zone, struct loam_frame_local *local)
+static bool local_drain(struct loam_frames *frames, struct loam_zone *zone,
+			struct loam_frame_local *local)
 {
-	bool any = false;
-	uint32_t count = loam_frame_count_load(&local->count);
-	if (count != 0) {
-		stack_drain(zone, local, count);
-		any = true;
-	}
+	bool any = stack_drain_all(frames, zone, &local->stack);
+	any = stack_drain_all(frames, zone, &local->home) || any;
 	for (unsigned i = 0; i < LOAM_STASH_COUNT; i++) {
 		struct loam_frame_stash *stash = &local->stashes[i];
-		count = loam_frame_count_load(&stash->count);
+		uint32_t count = loam_frame_count_load(&stash->count);
 		if (count != 0) {
 			stash_drain(zone, stash, frame_stash_order(i), count);
 			any = true;
@@ -303,8 +321,12 @@ static bool local_drain(struct loam_zone *zone, struct loam_frame_local *local)
 	return any;
 }
 
-/* Empties one CPU; false too if it was interrupted in here. */
-static bool cpu_drain(struct loam_frames *frames, struct loam_frame_cpu *cpu)
+/*
+ * Empties one CPU, and gives tracts that are whole then, or everything loose,
+ * to the buddy. False too if the CPU was interrupted in here.
+ */
+static bool cpu_drain(struct loam_frames *frames, struct loam_frame_cpu *cpu,
+		      bool all)
 {
 	bool any = false;
 	if (!loam_frame_cpu_try(cpu)) {
@@ -312,19 +334,21 @@ static bool cpu_drain(struct loam_frames *frames, struct loam_frame_cpu *cpu)
 	}
 	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
 		struct loam_zone *zone = &frames->zones[z];
-		if (zone->local != LOAM_FRAME_LOCALS &&
-		    local_drain(zone, &cpu->locals[zone->local])) {
-			any = true;
+		if (zone->local == LOAM_FRAME_LOCALS) {
+			continue;
 		}
+		any = local_drain(frames, zone, &cpu->locals[zone->local]) ||
+		      any;
+		any = loam_frame_loose_flush(frames, zone, all) || any;
 	}
 	loam_frame_cpu_done(cpu);
 	return any;
 }
 
-bool loam_frame_local_drain(struct loam_frames *frames)
+bool loam_frame_local_drain(struct loam_frames *frames, bool all)
 {
 	unsigned number = loam_cpu_enter();
-	bool any = cpu_drain(frames, &frames->cpus[number]);
+	bool any = cpu_drain(frames, &frames->cpus[number], all);
 	loam_cpu_leave(number);
 	return any;
 }
@@ -336,10 +360,12 @@ loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
 	if (zone->local == LOAM_FRAME_LOCALS) {
 		return total;
 	}
+	total += zone->loose;
 	for (unsigned i = 0; i < LOAM_MAX_CPUS; i++) {
 		const struct loam_frame_local *local =
 			&frames->cpus[i].locals[zone->local];
-		total += loam_frame_count_load(&local->count);
+		total += loam_frame_count_load(&local->stack.count) +
+			 loam_frame_count_load(&local->home.count);
 		for (unsigned s = 0; s < LOAM_STASH_COUNT; s++) {
 			total += loam_frame_count_load(&local->stashes[s].count)
 				 << frame_stash_order(s);
@@ -350,7 +376,7 @@ loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
 
 void loam_frame_drain(struct loam_frames *frames)
 {
-	(void)loam_frame_local_drain(frames);
+	(void)loam_frame_local_drain(frames, true);
 }
 
 void loam_frame_drain_cpu(struct loam_frames *frames, unsigned cpu)
@@ -360,5 +386,5 @@ void loam_frame_drain_cpu(struct loam_frames *frames, unsigned cpu)
 			    cpu, LOAM_MAX_CPUS);
 		return;
 	}
-	(void)cpu_drain(frames, &frames->cpus[cpu]);
+	(void)cpu_drain(frames, &frames->cpus[cpu], false);
 }

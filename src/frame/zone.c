@@ -38,6 +38,7 @@ void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
 	}
 	memset(&zone->buddy.map[(at >> LOAM_ORDER_MAX) * LOAM_CHUNK_MAP_WORDS],
 	       0, loam_buddy_map_bytes(end - from));
+	loam_frame_tracts_clear(frames, from, end);
 	zone_take_runs(zone, end);
 	__atomic_store_n(&zone->touched_end, end, __ATOMIC_RELEASE);
 	if (zone->local == 0) {
