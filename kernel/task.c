@@ -344,9 +344,9 @@ int task_prepare(struct task *task, void (*entry)(void *argument),
 	}
 	task->stack_bytes = TASK_STACK_BYTES;
 	/*
-	 * Nothing of whoever had the frames is left: no secret, and no code. (An
-	 * emulator that once translated code there takes each write beside it
-	 * the slow way until the code itself is overwritten.)
+	 * Nothing of whoever had the frames is left: no secret, and no code.
+	 * (An emulator that once translated code there takes each write beside
+	 * it the slow way until the code itself is overwritten.)
 	 */
 	memset(task->stack, 0, TASK_STACK_BYTES);
 	task->context =

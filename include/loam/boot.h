@@ -121,7 +121,7 @@ enum loam_boot_heap {
 struct loam_boot_choice {
 	enum loam_boot_heap heap;
 	enum loam_heap_fit fit; /* of LOAM_BOOT_LIST */
-	size_t heap_limit;      /* 0: the layout's */
+	size_t heap_limit;      /* 0: the layout's; pages: a quarter of RAM */
 	bool list_frames;       /* frames by the list through the free ones */
 };
 

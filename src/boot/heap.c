@@ -60,6 +60,11 @@ void loam_boot_heap_scale(struct loam_kernel *kernel, uint64_t ram_bytes)
 	uint64_t wanted = ram_bytes / 2;
 	if (choice->heap_limit != 0) {
 		layout->heap_limit = choice->heap_limit;
+	} else if (choice->heap == LOAM_BOOT_PAGES &&
+		   layout->heap_limit > ram_bytes / 4) {
+		/* What it once had it keeps: the others need memory too. */
+		layout->heap_limit =
+			(size_t)loam_round_down(ram_bytes / 4, LOAM_PAGE_SIZE);
 	}
 	if (wanted < HEAP_WINDOW_LEAST) {
 		wanted = HEAP_WINDOW_LEAST;

@@ -74,6 +74,10 @@ job_row() {
 	cpu=$(row cpu)
 	[ "$cpu" != default ] || cpu=
 	[ "$(row slab)" != debug ] || debug=" slab=debug"
+	# Where each block is a page, the 4 MiB of old hold no process of 1024.
+	case $(row heap):$(row mem) in
+	pages:???M | pages:????M) debug="$debug heap_limit=16M" ;;
+	esac
 	boot KERNEL="$(kernel_of "$(row layout)")" BOOT="$(row path)" \
 		MEM="$(row mem)" CPU="$cpu" MODULES="$PROGRAMS" \
 		HEAP="$(row heap)" PAGES="$(row pages)" TLB="$(row tlb)" \
