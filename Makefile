@@ -55,7 +55,7 @@ help:
 ##     MEM=128M            size of its memory
 ##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO), or uefi
 ##                         (the same by UEFI firmware; ARCH=x86_64)
-##     ARCH=i386           or x86_64: long mode, no programs in ring 3 yet
+##     ARCH=i386           or x86_64: long mode
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
 ##     HEAP=slab           what is behind kmalloc: slab, bestfit, block, list,
@@ -101,7 +101,7 @@ run:
 	@scripts/deps.sh run $(filter grub uefi,$(BOOT))
 	@$(MAKE_JOBS) kernel programs
 	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' \
-		MODULES='$(if $(filter i386,$(ARCH)),$(PROGRAMS))' \
+		MODULES='$(PROGRAMS)' \
 		CMD=$(call quote,$(CMD)) GDB='$(GDB)'
 
 kernel: $(KERNEL) $(BOOT_PARTS)
@@ -134,7 +134,7 @@ test:
 	@scripts/deps.sh test
 	@$(MAKE_JOBS) test-programs
 	@$(MAKE_JOBS) LAYOUT=identity kernel
-	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher kernel
+	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher kernel programs
 	@$(MAKE_JOBS) DEBUG=1 kernel
 	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \
 		scripts/run-tests $(SUITES)

@@ -18,14 +18,14 @@ static void require(bool condition)
 }
 
 /* All that elf_parse() promises of a program that it lets through. */
-static void try_program(const uint8_t *data, size_t size)
+static void try_kind(const uint8_t *data, size_t size, enum elf_machine machine)
 {
 	struct elf_program program;
 	const char *why = "unset";
 	bool entry = false;
 	uintptr_t end = LOW;
 
-	if (elf_parse(data, size, LOW, HIGH, &program, &why) != 0) {
+	if (elf_parse(data, size, machine, LOW, HIGH, &program, &why) != 0) {
 		require(why != NULL && why[0] != '\0');
 		return;
 	}
@@ -44,6 +44,12 @@ static void try_program(const uint8_t *data, size_t size)
 		end = s->virt + s->size;
 	}
 	require(entry && program.end == end);
+}
+
+static void try_program(const uint8_t *data, size_t size)
+{
+	try_kind(data, size, ELF_386);
+	try_kind(data, size, ELF_X86_64);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,12 +6,19 @@
 #include <stdint.h>
 
 /*
- * A call is `int 0x80` with its number in EAX and its arguments as 32-bit words
- * on the user stack: the first at [ESP], the next at [ESP + 4], as they lie
- * after a caller has pushed them from the last to the first (seed 003). The
- * result comes back in EAX; every other register and all flags are kept. A
- * result in [-ABI_ERRNO_MOST, -1] is a negated errno with Linux's numbers, but
- * for ABI_MALLOC, which has 0 for failure, and ABI_FREE, which has nothing.
+ * i386: a call is `int 0x80` with its number in EAX and its arguments as 32-bit
+ * words on the user stack: the first at [ESP], the next at [ESP + 4], as they
+ * lie after a caller has pushed them from the last to the first (seed 003). The
+ * result comes back in EAX; every other register and all flags are kept.
+ *
+ * x86-64: a call is `syscall` with its number in RAX and its arguments in RDI,
+ * RSI, RDX and R10; the two of the seed as all others. The result comes back in
+ * RAX; RCX and R11 are what syscall leaves in them, the addresses and flags to
+ * go on with; every other register and all flags are kept. The stack is not
+ * looked at. int 0x80 is no call but an exception.
+ *
+ * A result in [-ABI_ERRNO_MOST, -1] is a negated errno with Linux's numbers,
+ * but for ABI_MALLOC, which has 0 for failure, and ABI_FREE, which has nothing.
  *
  * Pointers are checked for every byte that they stand for. One that is not the
  * program's makes the call fail with -EFAULT, and so does a stack from which
@@ -89,16 +96,18 @@ enum abi_end {
 
 /*
  * A program's address space: the stack, the program above it, and the break and
- * all maps from ABI_SPACE_BASE on. argc is at the first ESP, the address of
- * argv behind it, then that of the environment, which is empty; ESP is then a
- * multiple of 16.
+ * all maps from ABI_SPACE_BASE on. argc is at the first ESP (RSP), the address
+ * of argv behind it, then that of the environment, which is empty; each is as
+ * wide as an address. ESP is then a multiple of 16.
  */
 #define ABI_PROGRAM_BASE 0x00400000u
 #define ABI_STACK_END 0x003FF000u
 #define ABI_STACK_BYTES 16384u
 #define ABI_STACK_BASE (ABI_STACK_END - ABI_STACK_BYTES)
 #define ABI_SPACE_BASE 0x10000000u
-#define ABI_SPACE_END 0xC0000000u
+#define ABI_SPACE_END                                                          \
+	((uintptr_t)(UINTPTR_MAX > 0xFFFFFFFFu ? 0x00007FFFFFFFF000u           \
+					       : 0xC0000000u))
 
 struct abi_meminfo {
 	uint32_t total_pages; /* all that the floor of page frames manages */

@@ -95,14 +95,9 @@ int program_map_bytes(const char *name, const void *bytes, size_t size_bytes,
 {
 	struct elf_program program;
 	const char *why;
-	int error = elf_parse(bytes, size_bytes, KERNEL_USER_PROGRAM_BASE,
-			      spaces_program_end(), &program, &why);
-
-	if (error == 0 && sizeof(uintptr_t) != sizeof(uint32_t)) {
-		/* Its code is of 32 bits, and would be taken for another's. */
-		error = -LOAM_EINVAL;
-		why = "it is for a 386, and this kernel for another CPU";
-	}
+	int error = elf_parse(bytes, size_bytes, KERNEL_ELF_MACHINE,
+			      KERNEL_USER_PROGRAM_BASE, spaces_program_end(),
+			      &program, &why);
 
 	if (error != 0) {
 		kprintf("%s cannot be run: %s\n", name, why);

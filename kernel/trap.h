@@ -7,6 +7,7 @@
 
 #include "trap_frame.h"
 
+#define TRAP_DEBUG 1u
 #define TRAP_NMI 2u
 #define TRAP_NO_COPROCESSOR 7u
 #define TRAP_DOUBLE_FAULT 8u

@@ -27,6 +27,7 @@
 #define PHYS_TO_VIRT(addr) ((addr) + KERNEL_BASE)
 
 #define KERNEL_ARCH_NAME "i386"
+#define KERNEL_ELF_MACHINE ELF_386 /* of its programs */
 #define KERNEL_STACK_BYTES 16384u
 
 /* From kernel.ld: starts and ends of the sections, page aligned. */

@@ -158,8 +158,7 @@ kernel_entry:
 	mov dword [PHYS(boot_early_end) + 4], FEW_GIB >> 2
 
 .enable:
-	mov eax, cr4
-	or eax, CR4_PAE
+	mov eax, CR4_PAE		; and nothing that firmware has left
 	mov cr4, eax
 	mov eax, PHYS(boot_root)
 	mov cr3, eax
@@ -333,6 +332,7 @@ global %1_top
 stack boot_stack, STACK_BYTES
 stack fault_stack, FAULT_STACK_BYTES
 stack nmi_stack, FAULT_STACK_BYTES
+stack debug_stack, FAULT_STACK_BYTES
 
 section .init.bss nobits alloc noexec write align=4096
 

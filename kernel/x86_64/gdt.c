@@ -4,9 +4,9 @@
 /*
  * A stack overflow runs into the guard page below the stack. The page fault it
  * causes cannot be delivered, because delivering means pushing onto that same
- * stack, so it becomes a double fault. That one, and the interrupt that can
- * come at any time, have stacks of their own, which the CPU switches to by
- * the number in their gates.
+ * stack, so it becomes a double fault. That one, and what can come at any
+ * instruction, have stacks of their own, which the CPU switches to by the
+ * number in their gates.
  */
 
 #include "gdt.h"
@@ -16,7 +16,6 @@
 #define GDT_KERNEL_CODE 0x00AF9A000000FFFFu
 #define GDT_KERNEL_DATA 0x00CF92000000FFFFu
 #define GDT_RING_3 0x0000600000000000u
-#define GDT_CODE_32 0x00CF9A000000FFFFu
 #define GDT_TSS_AVAILABLE 0x0000890000000000u
 
 static struct gdt_tss gdt_tss;
@@ -37,7 +36,6 @@ static void gdt_fill(void)
 
 	gdt_entries[GDT_CODE / 8] = GDT_KERNEL_CODE;
 	gdt_entries[GDT_DATA / 8] = GDT_KERNEL_DATA;
-	gdt_entries[GDT_USER_CODE_32 / 8] = GDT_CODE_32 | GDT_RING_3;
 	gdt_entries[GDT_USER_DATA / 8] = GDT_KERNEL_DATA | GDT_RING_3;
 	gdt_entries[GDT_USER_CODE / 8] = GDT_KERNEL_CODE | GDT_RING_3;
 	tss[0] = GDT_TSS_AVAILABLE | (sizeof(gdt_tss) - 1) |
@@ -62,6 +60,7 @@ void gdt_init(void)
 	gdt_tss.io_map = sizeof(gdt_tss);
 	gdt_set_stack(GDT_STACK_FAULT, fault_stack_top);
 	gdt_set_stack(GDT_STACK_NMI, nmi_stack_top);
+	gdt_set_stack(GDT_STACK_DEBUG, debug_stack_top);
 	gdt_fill();
 	/* A far return is how code of 64 bits changes its segment. */
 	__asm__ volatile("lgdt %0\n\t"

@@ -9,13 +9,18 @@
 #define GDT_CODE 0x08u
 #define GDT_DATA 0x10u
 /* sysret takes its selectors from one base: 32-bit code, data, code. */
-#define GDT_USER_CODE_32 0x18u
+#define GDT_USER_CODE_32 0x18u /* no descriptor: there is no such code */
 #define GDT_USER_DATA 0x20u
 #define GDT_USER_CODE 0x28u
 #define GDT_TSS 0x30u /* 16 bytes */
 
 /* Numbers of the stacks that an interrupt gate can ask for; 0: none. */
-enum gdt_stack { GDT_STACK_SAME, GDT_STACK_FAULT, GDT_STACK_NMI };
+enum gdt_stack {
+	GDT_STACK_SAME,
+	GDT_STACK_FAULT, /* double faults, machine checks */
+	GDT_STACK_NMI,
+	GDT_STACK_DEBUG,
+};
 
 /* The task state as the manual has it; its words of 64 bits are not aligned. */
 struct gdt_tss {

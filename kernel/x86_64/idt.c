@@ -54,8 +54,19 @@ void trap_init(void)
 	idt_set(TRAP_DOUBLE_FAULT, GDT_STACK_FAULT);
 	idt_set(TRAP_MACHINE_CHECK, GDT_STACK_FAULT);
 	idt_set(TRAP_NMI, GDT_STACK_NMI);
+	idt_set(TRAP_DEBUG, GDT_STACK_DEBUG);
 	__asm__ volatile("lidt %0" : : "m"(pointer.limit) : "memory");
 	trap_init_syscall();
+}
+
+/*
+ * A program that touches memory with the rights of the kernel: the CPU does
+ * so for it, as in loading a segment. What is forbidden then, no page brings.
+ */
+static bool trap_is_implicit(const struct trap_frame *frame)
+{
+	return (frame->error & TRAP_PF_PRESENT) != 0 &&
+	       (frame->error & TRAP_PF_USER) == 0;
 }
 
 /* From ring 3 with interrupts on, from the kernel as it was. */
@@ -66,7 +77,8 @@ static void trap_page_fault(struct trap_frame *frame)
 
 	if (trap_from_user(frame)) {
 		cpu_sti();
-		if (!process_fault(address, (uint32_t)frame->error)) {
+		if (trap_is_implicit(frame) ||
+		    !process_fault(address, (uint32_t)frame->error)) {
 			process_exception(frame, address);
 		}
 		cpu_cli();
@@ -80,9 +92,16 @@ static void trap_page_fault(struct trap_frame *frame)
 	}
 }
 
+/* Whoever runs: it is the machine that has failed, or the kernel's stack. */
+static bool trap_is_fatal(uint64_t vector)
+{
+	return vector == TRAP_NMI || vector == TRAP_DOUBLE_FAULT ||
+	       vector == TRAP_MACHINE_CHECK;
+}
+
 static void trap_exception(struct trap_frame *frame)
 {
-	if (!trap_from_user(frame)) {
+	if (!trap_from_user(frame) || trap_is_fatal(frame->vector)) {
 		exception_handle(frame);
 	}
 	if (frame->vector == TRAP_NO_COPROCESSOR && fpu_trap()) {

@@ -41,7 +41,9 @@
 #define KERNEL_USER_PROGRAM_BASE 0x00400000u
 #define KERNEL_USER_PROGRAM_SIZE 0x0FC00000u
 #define KERNEL_USER_SPACE_BASE 0x10000000u
-#define KERNEL_USER_SPACE_SIZE (KERNEL_USER_END - KERNEL_USER_SPACE_BASE)
+/* Not the last page: behind an instruction in it there is no address. */
+#define KERNEL_USER_SPACE_SIZE                                                 \
+	(KERNEL_USER_END - 0x1000u - KERNEL_USER_SPACE_BASE)
 
 /* Seed 004's macros. Memory has one address, the image a second one. */
 #define VIRT_TO_PHYS(addr)                                                     \
@@ -51,6 +53,7 @@
 #define PHYS_TO_VIRT(addr) ((addr) + KERNEL_BASE)
 
 #define KERNEL_ARCH_NAME "x86-64"
+#define KERNEL_ELF_MACHINE ELF_X86_64 /* of its programs */
 #define KERNEL_STACK_BYTES 16384u
 
 /* From kernel.ld: starts and ends of the sections, page aligned. */
@@ -76,6 +79,9 @@ extern char fault_stack_top[];
 extern char nmi_stack_guard[]; /* of non-maskable interrupts */
 extern char nmi_stack_bottom[];
 extern char nmi_stack_top[];
+extern char debug_stack_guard[]; /* of debug exceptions */
+extern char debug_stack_bottom[];
+extern char debug_stack_top[];
 extern uint64_t boot_early_end; /* physical memory mapped by the first map */
 
 #define KERNEL_INIT_TEXT __attribute__((section(".init.text"), noinline))

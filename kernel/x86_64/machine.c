@@ -45,5 +45,7 @@ const struct machine_stack machine_stacks[] = {
 	{ "stack of double faults", fault_stack_guard, fault_stack_bottom,
 	  fault_stack_top },
 	{ "stack of NMIs", nmi_stack_guard, nmi_stack_bottom, nmi_stack_top },
+	{ "stack of debug exceptions", debug_stack_guard, debug_stack_bottom,
+	  debug_stack_top },
 };
 const unsigned machine_stack_count = LOAM_ARRAY_SIZE(machine_stacks);

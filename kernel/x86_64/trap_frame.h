@@ -50,9 +50,12 @@ extern const char trap_thread_entry[];
 /* Entry points of vectors 0 to 47, in traps.asm. */
 extern const uint64_t trap_vectors[];
 
-/* The stack of the next call, and a place to keep the user's. */
-extern uint64_t trap_kernel_rsp;
-extern uint64_t trap_user_rsp;
+/* What entries from ring 3 find through GS. traps.asm knows the order. */
+struct trap_cpu {
+	uint64_t kernel_rsp; /* where the running task's stack ends */
+	uint64_t scratch;    /* of the entry code, interrupts off */
+};
+extern struct trap_cpu trap_cpu;
 
 /* Lets programs call by syscall. */
 void trap_init_syscall(void);

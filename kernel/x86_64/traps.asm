@@ -4,6 +4,12 @@
 ; Each vector leaves the same frame (struct trap_frame): the CPU pushes an
 ; error code for some exceptions, for all others we push a 0 in its place. It
 ; aligns the stack first, so that the frame ends on a multiple of 16.
+;
+; In the kernel GS leads to struct trap_cpu, in ring 3 it is the program's: who
+; comes from ring 3 swaps the two, and so does who goes there. Exceptions that can
+; come at any instruction may find the kernel before or after such a swap, and
+; with the program's stack, next to syscall and sysret. They have stacks of their
+; own, and look at the base of GS itself.
 
 bits 64
 default rel
@@ -19,7 +25,14 @@ GDT_USER_CODE	equ 0x28
 EFLAGS_TF	equ 1 << 8
 EFLAGS_RF	equ 1 << 16
 
-; Offsets in struct trap_frame.
+MSR_GS_BASE	equ 0xC0000101
+
+; Offsets in struct trap_cpu.
+CPU_KERNEL_RSP	equ 0
+CPU_SCRATCH	equ 8
+
+; Offsets in struct trap_frame, and in it before the registers are saved.
+ENTRY_CS	equ 3 * 8
 FRAME_RIP	equ 17 * 8
 FRAME_CS	equ 18 * 8
 FRAME_RFLAGS	equ 19 * 8
@@ -27,9 +40,7 @@ FRAME_RFLAGS	equ 19 * 8
 extern trap_dispatch
 extern trap_syscall
 extern trap_thread_begin
-extern trap_kernel_rsp
 extern usercopy_smap
-extern trap_user_rsp
 
 section .text
 
@@ -40,7 +51,13 @@ trap_entry_%[vector]:
 	push 0
 %endif
 	push vector
+%if vector == 8
+	jmp trap_anywhere
+%elif vector == 1 || vector == 2 || vector == 18
+	jmp trap_anytime
+%else
 	jmp trap_common
+%endif
 %assign vector vector + 1
 %endrep
 
@@ -64,15 +81,15 @@ trap_entry_%[vector]:
 	mov rdi, rsp			; the frame
 %endmacro
 
-	align 16
-trap_common:
-	save_registers
-	cmp byte [usercopy_smap], 0	; usercopy.asm may have been interrupted
-	je .closed
+; usercopy.asm may have been interrupted, or a program have set AC.
+%macro close_user_pages 0
+	cmp byte [usercopy_smap], 0
+	je %%closed
 	clac
-.closed:
-	call trap_dispatch		; trap_dispatch(frame)
-trap_return:
+%%closed:
+%endmacro
+
+%macro restore_registers 0
 	pop r15
 	pop r14
 	pop r13
@@ -89,17 +106,81 @@ trap_return:
 	pop rcx
 	pop rax
 	add rsp, 16			; vector, error code
+%endmacro
+
+	align 16
+trap_common:
+	test byte [rsp + ENTRY_CS], 3
+	jz trap_entered
+	swapgs
+trap_entered:
+	save_registers
+	close_user_pages
+	call trap_dispatch		; trap_dispatch(frame)
+trap_return:
+	restore_registers
+	test byte [rsp + 8], 3		; of CS
+	jz .kernel
+	swapgs
+.kernel:
+	iretq
+
+; Debug exceptions, NMIs and machine checks, on stacks of their own. From ring 3
+; the task's stack is free, and whoever handles them may sleep on it.
+	align 16
+trap_anytime:
+	test byte [rsp + ENTRY_CS], 3
+	jz trap_anywhere
+	swapgs
+	mov [gs:CPU_SCRATCH], rdi
+	mov rdi, rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
+%assign at 6 * 8
+%rep 7
+	push qword [rdi + at]
+%assign at at - 8
+%endrep
+	mov rdi, [gs:CPU_SCRATCH]
+	jmp trap_entered
+
+; The same from anywhere in ring 0, and double faults: GS may be either. The
+; kernel's base is a negative number, and a program cannot have one.
+trap_anywhere:
+	save_registers
+	close_user_pages
+	mov ecx, MSR_GS_BASE
+	rdmsr
+	xor ebx, ebx
+	test edx, edx
+	js .kernel
+	swapgs
+	inc ebx
+.kernel:
+	call trap_dispatch		; RDI is the frame still
+	test ebx, ebx
+	jz .back
+	swapgs
+.back:
+	restore_registers
 	iretq
 
 ; syscall of ring 3: the CPU has put RIP into RCX and RFLAGS into R11, masked
 ; the flags, and left the stack pointer to us. The frame is that of a trap.
+;
+; Known traps. Interrupts are off until the frame is whole (MSR_FMASK); so is
+; single-stepping, which would raise its exception here, in ring 0. sysret with an
+; address that is not canonical faults in ring 0 on the user's stack, so others
+; than a program's go back by iretq; what programs may map ends a page before
+; addresses do, so that no syscall is the last instruction there is. sysret
+; restores neither TF nor RF as iretq does.
 	align 16
 global trap_entry_syscall
 trap_entry_syscall:
-	mov [trap_user_rsp], rsp
-	mov rsp, [trap_kernel_rsp]
+	swapgs
+	mov [gs:CPU_SCRATCH], rsp
+	mov rsp, [gs:CPU_KERNEL_RSP]
 	push GDT_USER_DATA | 3
-	push qword [trap_user_rsp]
+	push qword [gs:CPU_SCRATCH]
 	push r11
 	push GDT_USER_CODE | 3
 	push rcx
@@ -107,8 +188,6 @@ trap_entry_syscall:
 	push TRAP_SYSCALL
 	save_registers
 	call trap_syscall		; trap_syscall(frame)
-	; sysret is the short way back, for an address that it can take: with
-	; another one it faults in ring 0, on the user's stack.
 	mov rcx, [rsp + FRAME_RIP]
 	mov rax, rcx
 	shr rax, 47
@@ -134,6 +213,7 @@ trap_entry_syscall:
 	pop rax
 	mov r11, [rsp + 16 + 16]	; behind vector, error code, RIP, CS
 	mov rsp, [rsp + 16 + 24]
+	swapgs
 	o64 sysret
 
 ; _Noreturn void trap_leave(struct trap_frame *frame): with what it holds.

@@ -4,8 +4,11 @@
 /*
  * syscall does not change the stack: it loads the segments that MSR_STAR names,
  * clears the flags in MSR_FMASK and jumps. The entry code finds the kernel's
- * stack in trap_kernel_rsp and keeps the user's in trap_user_rsp; interrupts
- * are off from there until both are on the stack.
+ * stack through GS; interrupts are off until it is on it.
+ *
+ * There is no code of 32 bits in ring 3: the selector that STAR has to leave
+ * for it leads to no descriptor. So nobody arrives by MSR_CSTAR, which is where
+ * AMD's CPUs take a syscall of such code.
  */
 
 #include <loam/mem.h>
@@ -20,13 +23,14 @@
 #define MSR_STAR 0xC0000081u
 #define MSR_LSTAR 0xC0000082u
 #define MSR_FMASK 0xC0000084u
+#define MSR_GS_BASE 0xC0000101u
+#define MSR_KERNEL_GS_BASE 0xC0000102u /* swapgs exchanges the two */
 #define EFER_SCE 1u
 
 /* Cleared at an entry: IF, DF, TF, NT, AC, the I/O privilege. */
 #define SYSCALL_FLAGS 0x47700u
 
-uint64_t trap_kernel_rsp;
-uint64_t trap_user_rsp;
+struct trap_cpu trap_cpu;
 
 void trap_init_syscall(void)
 {
@@ -34,6 +38,8 @@ void trap_init_syscall(void)
 	uint64_t star = (uint64_t)(GDT_USER_CODE_32 | 3u) << 48 |
 			(uint64_t)GDT_CODE << 32;
 
+	cpu_write_msr(MSR_GS_BASE, (uintptr_t)&trap_cpu);
+	cpu_write_msr(MSR_KERNEL_GS_BASE, 0);
 	cpu_write_msr(MSR_STAR, star);
 	cpu_write_msr(MSR_LSTAR, (uintptr_t)trap_entry_syscall);
 	cpu_write_msr(MSR_FMASK, SYSCALL_FLAGS);
@@ -73,7 +79,7 @@ void *trap_prepare(void *stack_end, void (*entry)(void *argument),
 
 void trap_set_stack(void *stack_end)
 {
-	trap_kernel_rsp = (uintptr_t)stack_end;
+	trap_cpu.kernel_rsp = (uintptr_t)stack_end;
 	gdt_set_kernel_stack((uintptr_t)stack_end);
 }
 

@@ -123,23 +123,24 @@ job_processes() {
 		"$(ended_well)"
 }
 
-# job_shell: the commands about processes, one after the other.
+# job_shell [PREFIX]: the commands about processes, one after the other.
 job_shell() {
+	local prefix=${1:-}
 	boot MEM=64M APPEND=quiet MODULES="$PROGRAMS" CMD="run hello one \
 two &; run spin &; ps; maps 2; pt 2 0x400000; meminfo; faults; kill 2; kill 99"
-	verdict "S3.8 run, ps, maps, pt, meminfo, faults and kill" "$(
+	verdict "S3.8 ${prefix}run, ps, maps, pt, meminfo, faults and kill" "$(
 		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
 		holds "$guest_text" '^ +2 +0 +ready +[0-9]+ +spin$'
 		holds "$guest_text" \
 			'^00400000-00401000 r-xp 00000000 00:00 0 +spin$'
 		holds "$guest_text" '^003f[be]000-003ff000 rw-p .*\[stack\]$'
-		holds "$guest_text" '^walk of 0x00400000$'
+		holds "$guest_text" '^walk of 0x0*400000$'
 		holds "$guest_text" '^MemTotal: +[0-9]+ kB$'
 		holds "$guest_text" '^  zero fill +[0-9]+$'
 		holds "$guest_text" '^there is no process 99$')"
 	boot MEM=64M APPEND=quiet MODULES="$PROGRAMS" \
 		CMD="run nothing"
-	verdict "X.7 a program that does not exist is a failed command" "$(
+	verdict "X.7 ${prefix}a program that does not exist is a failed command" "$(
 		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
 		holds "$guest_text" '^nothing: no such program$')"
 }

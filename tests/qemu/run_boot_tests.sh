@@ -170,6 +170,7 @@ add damaged-far job_damaged "boot disk: a segment where no memory is" \
 
 # The kernel for x86-64, where it was built.
 WIDE_KERNEL=$BUILD/kernel-x86_64.elf
+WIDE_PROGRAMS=$BUILD/programs-x86_64.tar
 if [ -r "$WIDE_KERNEL" ]; then
 	# All memory is directly mapped: filling gigabytes would take too long.
 	add wide-5000M job_wide multiboot 5000M max "" S4.19
@@ -178,6 +179,11 @@ if [ -r "$WIDE_KERNEL" ]; then
 	add wide-uefi job_wide uefi 256M max ""
 	add wide-bios job_wide bios 64M qemu64 ""
 	add wide-8M job_wide multiboot 8M qemu64 ""
+	add wide-processes job_wide multiboot 64M max long
+	add wide-processes-uefi job_wide uefi 256M max "" S3
+	add wide-processes-grub job_wide grub 128M qemu64 "" S3
+	add wide-shell job_wide_shell
+	add wide-other job_wide_other
 	add wide-map job_wide_map
 	add wide-large job_wide_large
 	add wide-refused job_wide_refused

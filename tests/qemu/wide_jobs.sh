@@ -1,15 +1,31 @@
 # SPDX-License-Identifier: MIT
 # The kernel for x86-64, on each boot path and on CPUs old and new; to be sourced.
 
-# job_wide BOOT MEM CPU OPTIONS [WORD]: every test of the kernel, or those with a
-# word in their title, then every check.
+# job_wide BOOT MEM CPU OPTIONS [WORD]: every test of the kernel and of programs, or
+# those with a word in their title, then every check.
 job_wide() {
 	local KERNEL=$WIDE_KERNEL
 	boot BOOT="$1" MEM="$2" CPU="$3" CMD="test ${5:-}; check" \
-		APPEND="quiet $4"
+		APPEND="quiet $4" MODULES="$WIDE_PROGRAMS" TIMEOUT=300
 	guest_tap "x86-64 $1 $2 $3 $4"
 	verdict "x86-64 $1 $2 $3 $4: comes up, its checks pass, and says so" \
 		"$(ended_well)"
+}
+
+# job_wide_shell: the commands about processes.
+job_wide_shell() {
+	local KERNEL=$WIDE_KERNEL PROGRAMS=$WIDE_PROGRAMS
+	job_shell "x86-64: "
+}
+
+# job_wide_other: a program for a 386 is not taken for one of this CPU's.
+job_wide_other() {
+	local KERNEL=$WIDE_KERNEL
+	boot MEM=64M CMD="run hello" APPEND=quiet MODULES="$PROGRAMS"
+	verdict "S3.28 x86-64: a program of 32 bits is refused" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" \
+			'^hello cannot be run: it is not for an x86-64$')"
 }
 
 # job_wide_map: on a UEFI machine the map is the firmware's, and a module has its

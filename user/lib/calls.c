@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel's calls, one function each. */
 
+#include <machine.h>
 #include <unistd.h>
 
 int errno;
@@ -8,18 +9,7 @@ int errno;
 long sys_call(uint32_t number, uintptr_t a, uintptr_t b, uintptr_t c,
 	      uintptr_t d)
 {
-	long result;
-
-	__asm__ volatile("pushl %5\n\t"
-			 "pushl %4\n\t"
-			 "pushl %3\n\t"
-			 "pushl %2\n\t"
-			 "int $0x80\n\t"
-			 "addl $16, %%esp"
-			 : "=a"(result)
-			 : "0"(number), "r"(a), "r"(b), "r"(c), "r"(d)
-			 : "memory", "cc");
-	return result;
+	return machine_call(number, a, b, c, d);
 }
 
 /* -1 and errno for what the kernel says is a failure. */

@@ -9,6 +9,7 @@
  */
 
 #include <check.h>
+#include <machine.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,11 +45,7 @@ static void null_call(void)
 {
 	for (unsigned i = 0; i <= SAMPLES; i++) {
 		uint32_t start = now();
-		long result;
-		__asm__ volatile("int $0x80"
-				 : "=a"(result)
-				 : "0"(ABI_GETPID)
-				 : "memory");
+		machine_call_none(ABI_GETPID);
 		samples[i % SAMPLES] = now() - start;
 	}
 	row("null call (getpid)", SAMPLES);

@@ -8,32 +8,8 @@
  */
 
 #include <check.h>
+#include <machine.h>
 #include <unistd.h>
-
-static int have_sse2(void)
-{
-	uint32_t before;
-	uint32_t after;
-	uint32_t edx = 0;
-
-	__asm__ volatile("pushfl\n\t"
-			 "popl %0\n\t"
-			 "movl %0, %1\n\t"
-			 "xorl $0x200000, %1\n\t"
-			 "pushl %1\n\t"
-			 "popfl\n\t"
-			 "pushfl\n\t"
-			 "popl %1"
-			 : "=&r"(before), "=&r"(after)
-			 :
-			 : "cc");
-	if (((before ^ after) & 0x200000u) == 0) {
-		return 0;
-	}
-	uint32_t eax = 1;
-	__asm__ volatile("cpuid" : "+a"(eax), "=d"(edx) : : "ebx", "ecx");
-	return (edx >> 26) & 1;
-}
 
 static void check_fresh(int sse2)
 {
@@ -77,7 +53,7 @@ static void check_round(uint32_t seed, int sse2)
 int main(int argc, char **argv)
 {
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 300;
-	int sse2 = have_sse2();
+	int sse2 = machine_has_sse2();
 
 	check_fresh(sse2);
 	/* A child begins with the registers of its parent. */

@@ -9,6 +9,7 @@
  */
 
 #include <check.h>
+#include <machine.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,25 +19,20 @@
 /* Filled in: addresses of our own that are special. */
 enum special { MAPPED, READ_ONLY, NO_ACCESS, UNMAPPED, LAST_BYTE, SPECIALS };
 
-static uint32_t
-	values[] = {
-		0,          0,          0,          0,
-		0, /* the special ones */
-		0,          1,          2,          3,
-		7,          8,          0xFFF,      0x1000,
-		0x1001,     0x003FAFFC, 0x003FB000, 0x003FEFFC,
-		0x003FF000, 0x00400000, 0x00400001, 0x00100000,
-		0x01000000, 0x10000000, 0x3FFFF000, 0x40000000,
-		0x7FFFFFFF, 0x80000000, 0x80000001, 0xBFFFF000,
-		0xBFFFFFFC, 0xBFFFFFFF, 0xC0000000, 0xC0100000,
-		0xD0001000, 0xE0001000, 0xFF800000, 0xFFFFF000,
-		0xFFFFF001, 0xFFFFFFFC, 0xFFFFFFFE, 0xFFFFFFFF,
-	};
+static uintptr_t values[] = { 0,          0,          0,
+			      0,          0, /* the special ones */
+			      0,          1,          2,
+			      3,          7,          8,
+			      0xFFF,      0x1000,     0x1001,
+			      0x003FAFFC, 0x003FB000, 0x003FEFFC,
+			      0x003FF000, 0x00400000, 0x00400001,
+			      0x00100000, 0x01000000, 0x10000000,
+			      0x3FFFF000, 0x40000000, MACHINE_EDGES };
 
 #define VALUES LOAM_ARRAY_SIZE(values)
 
 /* Those that would end the batch, or others, or take for ever. */
-static int is_harmless(uint32_t number, uint32_t first)
+static int is_harmless(uint32_t number, uintptr_t first)
 {
 	switch (number) {
 	case ABI_EXIT:
@@ -61,15 +57,15 @@ static void make_specials(void)
 	CHECK(mprotect(at + 2 * PAGE, PAGE, PROT_READ) == 0);
 	CHECK(mprotect(at + 4 * PAGE, PAGE, PROT_NONE) == 0);
 	CHECK(munmap(at + 6 * PAGE, PAGE) == 0);
-	values[MAPPED] = (uint32_t)(uintptr_t)at;
+	values[MAPPED] = (uintptr_t)at;
 	values[READ_ONLY] = values[MAPPED] + 2 * PAGE;
 	values[NO_ACCESS] = values[MAPPED] + 4 * PAGE;
 	values[UNMAPPED] = values[MAPPED] + 6 * PAGE;
 	values[LAST_BYTE] = values[MAPPED] + 6 * PAGE - 1;
 }
 
-static void call(uint32_t number, uint32_t a, uint32_t b, uint32_t c,
-		 uint32_t d)
+static void call(uint32_t number, uintptr_t a, uintptr_t b, uintptr_t c,
+		 uintptr_t d)
 {
 	/* What could be written would only fill the console, but for a byte. */
 	if (number == ABI_WRITE && a >= ABI_STACK_BASE && a < ABI_SPACE_END &&
@@ -79,18 +75,6 @@ static void call(uint32_t number, uint32_t a, uint32_t b, uint32_t c,
 	if (is_harmless(number, a)) {
 		sys_call(number, a, b, c, d);
 	}
-}
-
-/* With a stack pointer from which no arguments can be read, or all can. */
-static void call_with_stack(uint32_t number, uint32_t esp)
-{
-	__asm__ volatile("movl %%esp, %%esi\n\t"
-			 "movl %1, %%esp\n\t"
-			 "int $0x80\n\t"
-			 "movl %%esi, %%esp"
-			 : "+a"(number)
-			 : "r"(esp)
-			 : "esi", "memory", "cc");
 }
 
 /* Every call, with two of the arguments over all values. */
@@ -114,14 +98,14 @@ static void batch_stack(uint32_t number)
 		/* What these find for arguments might harm others. */
 		if (number != ABI_KILL && number != ABI_SLEEP &&
 		    number != ABI_WRITE) {
-			call_with_stack(number, values[a]);
+			machine_call_on(number, values[a]);
 		}
 	}
 }
 
-static uint32_t random_value(uint32_t *state)
+static uintptr_t random_value(uint32_t *state)
 {
-	uint32_t value = values[random_next(state) % VALUES];
+	uintptr_t value = values[random_next(state) % VALUES];
 
 	switch (random_next(state) % 4) {
 	case 0:
@@ -142,9 +126,9 @@ static void batch_random(uint32_t seed)
 		if (random_next(&state) % 64 == 0) {
 			number = random_next(&state);
 		}
-		uint32_t a = random_value(&state);
-		uint32_t b = random_value(&state);
-		uint32_t c = random_value(&state);
+		uintptr_t a = random_value(&state);
+		uintptr_t b = random_value(&state);
+		uintptr_t c = random_value(&state);
 		call(number, a, b, c, random_value(&state));
 	}
 }

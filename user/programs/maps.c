@@ -44,25 +44,30 @@ static void check_arguments(void)
 
 	CHECK_ERRNO(mmap(NULL, 0, RW, 0), EINVAL);
 	CHECK_ERRNO(mmap(NULL, (size_t)-1, RW, 0), EINVAL);
-	CHECK_ERRNO(mmap(NULL, 0xC0000000u, RW, 0), ENOMEM);
+	CHECK_ERRNO(mmap(NULL, ABI_SPACE_END, RW, 0), ENOMEM);
 	CHECK_ERRNO(mmap(NULL, PAGE, 8, 0), EINVAL);
 	CHECK_ERRNO(mmap(NULL, PAGE, RW, 0x80), EINVAL);
 	CHECK_ERRNO(mmap(at + 1, PAGE, RW, MAP_FIXED), EINVAL);
 	CHECK_ERRNO(mmap(NULL, PAGE, RW, MAP_FIXED), EINVAL);
-	CHECK_ERRNO(mmap((void *)0xC0000000u, PAGE, RW, MAP_FIXED), EINVAL);
-	CHECK_ERRNO(mmap((void *)0xBFFFF000u, 2 * PAGE, RW, MAP_FIXED), EINVAL);
-	CHECK_ERRNO(mmap((void *)0xFFFFF000u, PAGE, RW, MAP_FIXED), EINVAL);
+	CHECK_ERRNO(mmap((void *)ABI_SPACE_END, PAGE, RW, MAP_FIXED), EINVAL);
+	CHECK_ERRNO(
+		mmap((void *)(ABI_SPACE_END - PAGE), 2 * PAGE, RW, MAP_FIXED),
+		EINVAL);
+	CHECK_ERRNO(mmap((void *)-(uintptr_t)PAGE, PAGE, RW, MAP_FIXED),
+		    EINVAL);
 	CHECK_ERRNO(munmap(at + 1, PAGE), EINVAL);
 	CHECK_ERRNO(munmap(at, 0), EINVAL);
 	CHECK_ERRNO(munmap(at, (size_t)-1), EINVAL);
-	CHECK_ERRNO(munmap((void *)0xC0000000u, PAGE), EINVAL);
+	CHECK_ERRNO(munmap((void *)ABI_SPACE_END, PAGE), EINVAL);
 	CHECK_ERRNO(mprotect(at, PAGE, 8), EINVAL);
 	CHECK_ERRNO(mprotect(at + 1, PAGE, RW), EINVAL);
-	CHECK_ERRNO(mprotect((void *)0xBFFF0000u, PAGE, RW), ENOMEM);
+	CHECK_ERRNO(mprotect((void *)(ABI_SPACE_END - 16 * PAGE), PAGE, RW),
+		    ENOMEM);
 	CHECK_ERRNO(mremap(at, PAGE, 0, MREMAP_MAYMOVE), EINVAL);
 	CHECK_ERRNO(mremap(at + 8, PAGE, PAGE, MREMAP_MAYMOVE), EINVAL);
 	CHECK_ERRNO(mremap(at, PAGE, PAGE, 2), EINVAL);
-	CHECK_ERRNO(mremap(at, 0xB0000000u, PAGE, 0), EINVAL);
+	CHECK_ERRNO(mremap(at, ABI_SPACE_END - ABI_SPACE_BASE, PAGE, 0),
+		    EINVAL);
 	CHECK_ERRNO(madvise(at, PAGE, 77), EINVAL);
 	CHECK(munmap(at, 4 * PAGE) == 0);
 }

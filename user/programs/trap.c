@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Raises an exception: trap divide, opcode, halt, port, gate, debug, break. */
 
+#include <machine.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,18 +43,6 @@ static void fault(void)
 	__asm__ volatile("int $14");
 }
 
-/* One step with the trap flag set. */
-static void debug(void)
-{
-	__asm__ volatile("pushfl\n\t"
-			 "orl $0x100, (%%esp)\n\t"
-			 "popfl\n\t"
-			 "nop"
-			 :
-			 :
-			 : "cc", "memory");
-}
-
 static void breakpoint(void)
 {
 	__asm__ volatile("int3");
@@ -66,17 +56,19 @@ static void segment(void)
 
 static void directory(void)
 {
-	__asm__ volatile("mov %0, %%cr3" : : "r"(0));
+	__asm__ volatile("mov %0, %%cr3" : : "r"((uintptr_t)0));
 }
 
 static const struct {
 	const char *name;
 	void (*run)(void);
 } traps[] = {
-	{ "divide", divide },   { "opcode", opcode },  { "halt", halt },
-	{ "port", port },       { "cli", interrupts }, { "gate", gate },
-	{ "fault", fault },     { "debug", debug },    { "break", breakpoint },
-	{ "segment", segment }, { "cr3", directory },
+	{ "divide", divide },    { "opcode", opcode },
+	{ "halt", halt },        { "port", port },
+	{ "cli", interrupts },   { "gate", gate },
+	{ "fault", fault },      { "debug", machine_single_step },
+	{ "break", breakpoint }, { "segment", segment },
+	{ "cr3", directory },
 };
 
 int main(int argc, char **argv)

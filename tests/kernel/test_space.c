@@ -7,7 +7,7 @@
 #include "ktest.h"
 #include "mmu.h"
 #include "process.h"
-#include "programs.h"
+#include "run.h"
 
 static bool is_users(uintptr_t address)
 {
@@ -54,7 +54,7 @@ KTEST(space_kernel, "S3.5 S3.7 the kernel reads the same in every directory")
 		(const uint32_t *)(uintptr_t)text_start,
 		(const uint32_t *)(uintptr_t)rodata_start, block, range
 	};
-	uint32_t roots[2];
+	uintptr_t roots[2];
 	uint32_t sums[2];
 
 	EXPECT(block != NULL && range != NULL);
@@ -62,12 +62,12 @@ KTEST(space_kernel, "S3.5 S3.7 the kernel reads the same in every directory")
 		block[i] = i * 0x9E3779B9u;
 		range[i] = ~block[i];
 	}
-	uint32_t root = cpu_read_cr3();
+	uintptr_t root = cpu_read_cr3();
 	uint32_t sum = sum_of_kernel(places);
 	for (unsigned i = 0; i < 2; i++) {
 		begin_space(&roots_of[i]);
 	}
-	uint32_t eflags = cpu_read_eflags();
+	uintptr_t eflags = cpu_read_eflags();
 	cpu_cli();
 	for (unsigned i = 0; i < 2; i++) {
 		mmu_load_root(roots_of[i].root);
@@ -117,7 +117,12 @@ KTEST(space_supervisor, "S3.34 a process has nothing of the kernel's to read")
 	unsigned runs = 0;
 
 	begin_space(&pt);
-	EXPECT_EQ(loam_pt_visit(&pt, 0, UINTPTR_MAX, visit_space, &runs), 0);
+	EXPECT_EQ(
+		loam_pt_visit(&pt, 0, KERNEL_USER_END - 1, visit_space, &runs),
+		0);
+	EXPECT_EQ(loam_pt_visit(&pt, KERNEL_SPACE_BASE, UINTPTR_MAX,
+				visit_space, &runs),
+		  0);
 	EXPECT(runs > 2);
 	EXPECT_EQ(loam_pt_check(&pt), 0);
 	loam_pt_fini(&pt);
@@ -127,45 +132,37 @@ KTEST(space_supervisor, "S3.34 a process has nothing of the kernel's to read")
 
 /* -------- programs -------- */
 
-/* Runs a program with one argument, or skips the test. */
-static uint32_t run(const char *name, const char *argument)
-{
-	struct process_arguments *arguments;
-
-	if (!programs_exist()) {
-		ktest_skip("no programs were loaded");
-	}
-	arguments = kzalloc(sizeof(*arguments));
-	EXPECT(arguments != NULL);
-	process_add_argument(arguments, name);
-	process_add_argument(arguments, argument);
-	int pid = process_spawn(name, arguments, NULL, true);
-	kfree(arguments);
-	if (pid == -LOAM_ENOMEM) {
-		ktest_skip("not enough memory for the program");
-	}
-	EXPECT(pid > 0);
-	return process_join(pid);
-}
-
 KTEST(space_reach, "S3.34 S3.9 S4.30 ring 3 reads what is its own, and no more")
 {
-	static const char *const forbidden[] = {
-		"0",          "0x1000",     "0xB8000",    "0x00100000",
-		"0x003FAFFC", "0x003FF000", "0x01000000", "0x0FFFF000",
-		"0x10000000", "0xBFFFF000", "0xC0000000", "0xC0100000",
-		"0xCF000000", "0xD0000000", "0xE0000000", "0xFFFFFFFF",
+	static const uintptr_t forbidden[] = {
+		0,
+		0x1000,
+		0xB8000,
+		0x00100000,
+		0x003FAFFC,
+		0x003FF000,
+		0x01000000,
+		0x0FFFF000,
+		0x10000000,
+		ABI_SPACE_END - LOAM_PAGE_SIZE,
+		KERNEL_SPACE_BASE,
+		KERNEL_SPACE_BASE + KERNEL_LOAD,
+		KERNEL_SPACE_BASE + 0x0F000000u,
+		KERNEL_HEAP_BASE,
+		KERNEL_WINDOW_BASE,
+		KERNEL_SHADOW_BASE,
+		KERNEL_TEMP_BASE,
+		KERNEL_IMAGE_BASE + KERNEL_LOAD,
+		UINTPTR_MAX,
 	};
-	static const char *const allowed[] = {
-		"0x003FB000", "0x003FCFFF", "0x003FD000",
-		"0x003FEFFF", "0x00400000",
-	};
+	static const uintptr_t allowed[] = { 0x003FB000, 0x003FCFFF, 0x003FD000,
+					     0x003FEFFF, 0x00400000 };
 
 	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(forbidden); i++) {
-		EXPECT_EQ(run("peek", forbidden[i]), ABI_END_FAULT);
+		run_expect_peek(forbidden[i], "", ABI_END_FAULT);
 	}
 	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(allowed); i++) {
-		EXPECT_EQ(run("peek", allowed[i]), 0);
+		run_expect_peek(allowed[i], "", 0);
 	}
 }
 
@@ -177,5 +174,5 @@ KTEST(space_large,
 	}
 	/* No stack of the kernel's is where a program could be. */
 	EXPECT(!is_users((uintptr_t)__builtin_frame_address(0)));
-	EXPECT_EQ(run("large", ""), 0);
+	EXPECT_EQ(run_program("large"), 0);
 }
