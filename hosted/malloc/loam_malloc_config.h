@@ -17,6 +17,8 @@
 /* A signal handler may not call malloc, so nothing interrupts the layer. */
 #define LOAM_CPU_INTERRUPTS 0
 
+#define LOAM_SLAB_TOP_STORED 1
+
 /* A thread's layer is in its own memory, beside the C library's. */
 #define LOAM_SLAB_CPUS 1u
 #define LOAM_SLAB_CPU(slabs, id) ((void)(slabs), (void)(id), &loam_malloc_layer)

@@ -78,13 +78,26 @@ static LOAM_NOINLINE void free_tail(void *block)
 
 /* -------- the fast paths -------- */
 
+/* The thread's code says the size as well as is needed: see malloc(). */
+static LOAM_NOINLINE void *malloc_code_tail(size_t code)
+{
+	return alloc_slow((code - loam_malloc_layer.base) * 16, 1, false,
+			  LOAM_CALLER());
+}
+
 MALLOC_EXPORT void *malloc(size_t size)
 {
-	void *block = malloc_fast(size);
-	if (LOAM_LIKELY(block != NULL)) {
-		return block;
+	struct loam_slab_cpu *layer = &loam_malloc_layer;
+	void *block = NULL;
+	if (LOAM_LIKELY(size <= LOAM_KMALLOC_FINE_MAX)) {
+		/* From here on the size is not needed: one copy less. */
+		size = (size + layer->bias) / 16;
+		block = loam_slab_pop_code(&malloc_heap.slabs, layer, size);
+		return LOAM_LIKELY(block != NULL) ? block
+						  : malloc_code_tail(size);
 	}
-	return malloc_tail(size);
+	block = malloc_fast(size);
+	return LOAM_LIKELY(block != NULL) ? block : malloc_tail(size);
 }
 
 MALLOC_EXPORT void free(void *block)

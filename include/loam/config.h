@@ -81,6 +81,15 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 
 /*
+ * How the fast paths of the slab floor move a stack's top: 1, by a store of
+ * what they have in a register, which the next call sees soonest; 0, by an
+ * addition in memory, which needs a register and an instruction less.
+ */
+#ifndef LOAM_SLAB_TOP_STORED
+#define LOAM_SLAB_TOP_STORED 0
+#endif
+
+/*
  * The slab floor's structure of a CPU, for the fast paths: `id` is what
  * loam_cpu_enter() said. The instance has room for the first LOAM_SLAB_CPUS;
  * a host whose own per-CPU memory serves better says 1 here, and gives it to

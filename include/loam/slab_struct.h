@@ -169,12 +169,17 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
 						   struct loam_slab_cpu *cpu,
 						   size_t code)
 {
-	void *object = cpu->top[code][-1];
+	void **top = cpu->top[code];
+	void *object = top[-1];
 	if (LOAM_LIKELY(object != NULL)) {
+		if (LOAM_SLAB_TOP_STORED) {
+			cpu->top[code] = top - 1;
+		}
 		*LOAM_SLAB_SHADOW_AT(slabs, object) = (uint8_t)code;
-		/* One instruction where top is not kept in a register. */
-		LOAM_COMPILER_BARRIER();
-		cpu->top[code]--;
+		if (!LOAM_SLAB_TOP_STORED) {
+			LOAM_COMPILER_BARRIER();
+			cpu->top[code]--;
+		}
 	}
 	return object;
 }
@@ -223,8 +228,12 @@ static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
 		if (LOAM_LIKELY(top != cpu->limit[code])) {
 			*shadow = 0;
 			*top = object;
-			LOAM_COMPILER_BARRIER();
-			cpu->top[code]++;
+			if (LOAM_SLAB_TOP_STORED) {
+				cpu->top[code] = top + 1;
+			} else {
+				LOAM_COMPILER_BARRIER();
+				cpu->top[code]++;
+			}
 			pushed = true;
 		}
 		loam_slab_cpu_done(cpu);

@@ -204,9 +204,8 @@ static void magazine_empty(struct loam_cache *cache,
 			   struct loam_list *surplus)
 {
 	loam_lock(&cache->lock);
-	for (uint32_t i = 1; i <= magazine->count; i++) {
-		loam_slab_put_locked(cache, magazine->slots[i], surplus);
-	}
+	loam_slab_put_locked(cache, &magazine->slots[1], magazine->count,
+			     surplus);
 	loam_unlock(&cache->lock);
 	magazine->count = 0;
 }

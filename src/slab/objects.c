@@ -302,23 +302,43 @@ unsigned loam_slab_take_locked(struct loam_cache *cache, unsigned cpu,
 	return taken;
 }
 
-void loam_slab_put_locked(struct loam_cache *cache, void *object,
-			  struct loam_list *surplus)
+/* Sets the bits of those of the objects, from the first on, that it has. */
+static uint32_t slab_put_run(struct loam_slab *slab, void *const *objects,
+			     uint32_t count)
+{
+	uint32_t i = 0;
+	size_t bytes = (size_t)LOAM_PAGE_SIZE << slab->order;
+	for (; i < count; i++) {
+		if ((uintptr_t)objects[i] - slab->base >= bytes) {
+			break;
+		}
+		unsigned index = slab_index(slab, objects[i]);
+		LOAM_VERIFY(index < slab->objects &&
+			    !loam_bitmap_test(slab->free_map, index));
+		loam_bitmap_set(slab->free_map, index);
+	}
+	slab->free = (uint16_t)(slab->free + i);
+	return i;
+}
+
+void loam_slab_put_locked(struct loam_cache *cache, void *const *objects,
+			  uint32_t count, struct loam_list *surplus)
 {
 	LOAM_ASSERT(loam_lock_held(&cache->lock));
-	struct loam_slab *slab = loam_slab_of(cache->slabs, object);
-	LOAM_VERIFY(slab != NULL && slab->magic == LOAM_SLAB_MAGIC);
-	unsigned index = slab_index(slab, object);
-	LOAM_VERIFY(index < slab->objects &&
-		    !loam_bitmap_test(slab->free_map, index));
-	unsigned before = slab->free;
-	loam_bitmap_set(slab->free_map, index);
-	slab->free++;
-	slab_relist(cache, slab, before);
-	size_t empty_bytes = (size_t)cache->empty_slab_count
-			     << (LOAM_PAGE_SHIFT + cache->order);
-	if (slab->free == slab->objects && cache->empty_slab_count > 1 &&
-	    empty_bytes > LOAM_SLAB_KEEP_BYTES) {
-		slab_detach_locked(cache, slab, surplus);
+	while (count > 0) {
+		struct loam_slab *slab = loam_slab_of(cache->slabs, objects[0]);
+		LOAM_VERIFY(slab != NULL && slab->magic == LOAM_SLAB_MAGIC);
+		unsigned before = slab->free;
+		uint32_t done = slab_put_run(slab, objects, count);
+		objects += done;
+		count -= done;
+		slab_relist(cache, slab, before);
+		size_t empty_bytes = (size_t)cache->empty_slab_count
+				     << (LOAM_PAGE_SHIFT + cache->order);
+		if (slab->free == slab->objects &&
+		    cache->empty_slab_count > 1 &&
+		    empty_bytes > LOAM_SLAB_KEEP_BYTES) {
+			slab_detach_locked(cache, slab, surplus);
+		}
 	}
 }

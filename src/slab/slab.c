@@ -557,7 +557,7 @@ static bool put_direct(struct loam_cache *cache, void *object)
 	bool live = slab_is_live(cache, object);
 	if (live) {
 		*slab_shadow(cache->slabs, object) = 0;
-		loam_slab_put_locked(cache, object, &surplus);
+		loam_slab_put_locked(cache, &object, 1, &surplus);
 	}
 	loam_unlock(&cache->lock);
 	loam_slab_release(cache, &surplus);

@@ -118,9 +118,12 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags);
  */
 unsigned loam_slab_take_locked(struct loam_cache *cache, unsigned cpu,
 			       void **slots, unsigned wanted);
-/* Puts one object back; empty slabs over the limit go to *surplus. */
-void loam_slab_put_locked(struct loam_cache *cache, void *object,
-			  struct loam_list *surplus);
+/*
+ * Puts objects back; empty slabs over the limit go to *surplus. Those that
+ * follow each other in one slab cost little each.
+ */
+void loam_slab_put_locked(struct loam_cache *cache, void *const *objects,
+			  uint32_t count, struct loam_list *surplus);
 /* Moves every empty slab to *surplus. */
 void loam_slab_collect_empty_locked(struct loam_cache *cache,
 				    struct loam_list *surplus);
