@@ -348,7 +348,9 @@ struct loam_kspace_temp {
 	uint32_t depth;
 	uint32_t peak;
 	loam_pfn_t pfns[LOAM_TEMP_SLOTS];
-	unsigned char padding[24];
+	void *tables[LOAM_TEMP_SLOTS];     /* c: where a slot's entry is, */
+	uint16_t indices[LOAM_TEMP_SLOTS]; /* c: and which it is */
+	unsigned char padding[40];
 };
 
 /*

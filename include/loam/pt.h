@@ -215,6 +215,12 @@ void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size);
 void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size);
 
 /*
+ * The same for a page that this CPU alone ever uses, and whose entry it alone
+ * changes: needs no lock, and is not counted.
+ */
+void loam_pt_flush_private(const struct loam_pt *pt, uintptr_t virt);
+
+/*
  * Makes every table above the pages of the range present (S0.10), so that
  * later maps in it allocate nothing and the range is the same in every space
  * that shares the root entries. Large pages that are there stay.

@@ -239,6 +239,7 @@ static int kspace_start(struct loam_kspace *kspace)
 	if (error != 0) {
 		return error;
 	}
+	loam_kspace_temp_init(kspace);
 	loam_kspace_top_up(kspace, LOAM_NOSLEEP);
 	if (kspace->reserve_count < config->table_reserve) {
 		return -LOAM_ENOMEM;
@@ -261,11 +262,6 @@ int loam_kspace_init(struct loam_kspace *kspace, struct loam_pt *pt,
 	kspace->pt = pt;
 	kspace->frames = frames;
 	kspace->config = *config;
-	for (unsigned cpu = 0; cpu < LOAM_MAX_CPUS; cpu++) {
-		for (unsigned slot = 0; slot < LOAM_TEMP_SLOTS; slot++) {
-			kspace->temps[cpu].pfns[slot] = LOAM_PFN_NONE;
-		}
-	}
 
 	const struct loam_pt_ops *old_ops = pt->ops;
 	void *old_ctx = pt->ctx;

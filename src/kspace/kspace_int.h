@@ -164,6 +164,9 @@ void loam_kspace_top_up(struct loam_kspace *kspace, loam_flags_t flags);
 /* A page for descriptors, directly mapped, or NULL. */
 void *loam_kspace_alloc_page(struct loam_kspace *kspace, loam_flags_t flags);
 
+/* Empties all slots, and notes where their entries are: tables are there. */
+void loam_kspace_temp_init(struct loam_kspace *kspace);
+
 /* Clears a high frame through a temporary map: a loam_clear_fn. */
 void loam_kspace_clear_frame(void *arg, loam_pfn_t pfn);
 

@@ -14,41 +14,65 @@
  * full, and then shows the frame in the last slot for the time of the clearing.
  * The code it belongs to is not running meanwhile.
  *
- * The page tables of the slots are there from the start. Entries are written
- * with the floor's lock held, as all page tables are; the slots themselves
- * need none.
+ * The page tables of the slots are there from the start, and stay; so where the
+ * entry of a slot is, is looked up once, and a map is one store. That takes no
+ * lock: nobody else ever changes these entries.
  */
+
+#include <loam/pt_leaf.h>
 
 #include "kspace_int.h"
 
-/*
- * Makes a slot show the frame, or, with LOAM_PFN_NONE, nothing. pfns[] and
- * the page table change together, under the lock and without interrupts.
- * -LOAM_EINVAL: the MMU does not reach the frame; the slot is empty.
- */
-static int slot_set(struct loam_kspace *kspace, unsigned cpu, unsigned slot,
-		    loam_pfn_t pfn)
+void loam_kspace_temp_init(struct loam_kspace *kspace)
 {
-	loam_pfn_t *shown = &kspace->temps[cpu].pfns[slot];
-	uintptr_t virt = kspace_slot(kspace, cpu, slot);
-	int error = 0;
-	loam_lock(&kspace->lock);
-	if (*shown != LOAM_PFN_NONE) {
-		long pages =
-			loam_pt_unmap_noflush(kspace->pt, virt, LOAM_PAGE_SIZE);
-		LOAM_VERIFY(pages == 1);
-		/* No other CPU uses this slot: nobody else is asked. */
-		loam_pt_flush_local(kspace->pt, virt, LOAM_PAGE_SIZE);
-		*shown = LOAM_PFN_NONE;
+	for (unsigned cpu = 0; cpu < LOAM_MAX_CPUS; cpu++) {
+		struct loam_kspace_temp *temp = &kspace->temps[cpu];
+		for (unsigned slot = 0; slot < LOAM_TEMP_SLOTS; slot++) {
+			struct loam_pt_leaf leaf;
+			bool found = loam_pt_leaf_find(
+				kspace->pt, kspace_slot(kspace, cpu, slot),
+				&leaf);
+			LOAM_VERIFY(found);
+			temp->pfns[slot] = LOAM_PFN_NONE;
+			temp->tables[slot] = leaf.entries;
+			temp->indices[slot] = (uint16_t)leaf.index;
+		}
 	}
-	if (pfn != LOAM_PFN_NONE) {
-		error = loam_pt_map(kspace->pt, virt, loam_pfn_to_phys(pfn),
-				    LOAM_PAGE_SIZE,
-				    LOAM_PROT_READ | LOAM_PROT_WRITE, false);
-		*shown = error == 0 ? pfn : LOAM_PFN_NONE;
+}
+
+/*
+ * Makes an empty slot show the frame. pfns[] is first: an interrupt that borrows
+ * the slot puts back what pfns[] says, and the entry is stored after that.
+ * -LOAM_EINVAL: the MMU does not reach the frame.
+ */
+static int slot_fill(struct loam_kspace *kspace, struct loam_kspace_temp *temp,
+		     unsigned slot, loam_pfn_t pfn)
+{
+	struct loam_pt *pt = kspace->pt;
+	loam_phys_t phys = loam_pfn_to_phys(pfn);
+	if (LOAM_UNLIKELY((phys & ~pt->geometry->phys_mask) != 0)) {
+		return -LOAM_EINVAL;
 	}
-	loam_unlock(&kspace->lock);
-	return error;
+	temp->pfns[slot] = pfn;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	loam_pt_leaf_store(pt, temp->tables[slot], temp->indices[slot],
+			   loam_pt_leaf_encode(
+				   pt, phys, LOAM_PROT_READ | LOAM_PROT_WRITE));
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* Makes a slot show nothing; pfns[] is first, as above. */
+static void slot_clear(struct loam_kspace *kspace,
+		       struct loam_kspace_temp *temp, unsigned slot,
+		       uintptr_t virt)
+{
+	struct loam_pt *pt = kspace->pt;
+	temp->pfns[slot] = LOAM_PFN_NONE;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	loam_pt_leaf_store(pt, temp->tables[slot], temp->indices[slot], 0);
+	/* No other CPU uses this slot: nobody else is asked. */
+	loam_pt_flush_private(pt, virt);
 }
 
 void *loam_kspace_temp_map(struct loam_kspace *kspace, loam_pfn_t pfn)
@@ -68,7 +92,7 @@ void *loam_kspace_temp_map(struct loam_kspace *kspace, loam_pfn_t pfn)
 		return NULL;
 	}
 	kspace_temp_store(&temp->depth, slot + 1);
-	if (slot_set(kspace, cpu, slot, pfn) != 0) {
+	if (slot_fill(kspace, temp, slot, pfn) != 0) {
 		kspace_temp_store(&temp->depth, slot);
 		loam_cpu_leave(cpu);
 		return NULL;
@@ -98,7 +122,7 @@ void loam_kspace_temp_unmap(struct loam_kspace *kspace, void *page)
 		loam_cpu_leave(cpu);
 		return;
 	}
-	slot_set(kspace, cpu, depth - 1, LOAM_PFN_NONE);
+	slot_clear(kspace, temp, depth - 1, virt);
 	kspace_temp_store(&temp->depth, depth - 1);
 	loam_cpu_leave(cpu);
 	/* The one that the map has kept. */
@@ -114,14 +138,19 @@ static void clear_borrowing(struct loam_kspace *kspace, loam_pfn_t pfn)
 {
 	unsigned cpu = loam_cpu_enter();
 	unsigned slot = LOAM_TEMP_SLOTS - 1;
-	LOAM_VERIFY(kspace_temp_load(&kspace->temps[cpu].depth) ==
-		    LOAM_TEMP_SLOTS);
-	loam_pfn_t shown = kspace->temps[cpu].pfns[slot];
-	int error = slot_set(kspace, cpu, slot, pfn);
+	struct loam_kspace_temp *temp = &kspace->temps[cpu];
+	uintptr_t virt = kspace_slot(kspace, cpu, slot);
+	LOAM_VERIFY(kspace_temp_load(&temp->depth) == LOAM_TEMP_SLOTS);
+	loam_pfn_t shown = temp->pfns[slot];
+	slot_clear(kspace, temp, slot, virt);
+	int error = slot_fill(kspace, temp, slot, pfn);
 	LOAM_VERIFY(error == 0);
-	memset((void *)kspace_slot(kspace, cpu, slot), 0, LOAM_PAGE_SIZE);
-	error = slot_set(kspace, cpu, slot, shown);
-	LOAM_VERIFY(error == 0);
+	memset((void *)virt, 0, LOAM_PAGE_SIZE);
+	slot_clear(kspace, temp, slot, virt);
+	if (shown != LOAM_PFN_NONE) {
+		error = slot_fill(kspace, temp, slot, shown);
+		LOAM_VERIFY(error == 0);
+	}
 	loam_cpu_leave(cpu);
 }
 

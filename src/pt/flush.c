@@ -51,6 +51,18 @@ void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size)
 	}
 }
 
+void loam_pt_flush_private(const struct loam_pt *pt, uintptr_t virt)
+{
+	if (!pt->live) {
+		return;
+	}
+	if (flush_by_page(pt, 1)) {
+		pt->tlb->flush_page(pt->ctx, virt);
+	} else {
+		pt->tlb->flush_all(pt->ctx);
+	}
+}
+
 void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
 {
 	if (!pt->live) {
