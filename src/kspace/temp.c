@@ -41,8 +41,8 @@ void loam_kspace_temp_init(struct loam_kspace *kspace)
 }
 
 /*
- * Makes an empty slot show the frame. pfns[] is first: an interrupt that borrows
- * the slot puts back what pfns[] says, and the entry is stored after that.
+ * Makes an empty slot show the frame. pfns[] is first: an interrupt that
+ * borrows the slot puts back what pfns[] says; the entry is stored after that.
  * -LOAM_EINVAL: the MMU does not reach the frame.
  */
 static int slot_fill(struct loam_kspace *kspace, struct loam_kspace_temp *temp,
