@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 MEM ?= 128M
 BOOT ?= multiboot
 LAYOUT ?= higher
+PAE ?= 0
 CMD ?=
 DEBUG ?= 0
 GDB ?= 0
@@ -58,6 +59,8 @@ help:
 ##     ARCH=i386           or x86_64: long mode
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
+##     PAE=1               three levels of page tables: all memory above 4 GiB, and
+##                         no-execute where the CPU has it (ARCH=i386)
 ##     HEAP=slab           what is behind kmalloc: slab, bestfit, block, list,
 ##                         list:next, list:best, tlsf, buddy or pages
 ##     PAGES=buddy         who hands out page frames; or xv6: a list through them
@@ -86,7 +89,8 @@ help:
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
 ##   make install        the library and its headers to PREFIX=/usr/local
 ##   make kernel         build/kernel-i386.elf alone (LAYOUT=identity:
-##                       build/kernel-i386-identity.elf; ARCH=x86_64:
+##                       build/kernel-i386-identity.elf; PAE=1:
+##                       build/kernel-i386-pae.elf; ARCH=x86_64:
 ##                       build/kernel-x86_64.elf)
 ##   make format         clang-format over every C file
 ##   make clean          remove build/
@@ -112,6 +116,8 @@ soak:
 	@scripts/deps.sh test
 	@$(MAKE_JOBS) kernel programs
 	@$(MAKE_JOBS) LAYOUT=identity kernel
+	@$(MAKE_JOBS) PAE=1 kernel
+	@$(MAKE_JOBS) PAE=1 LAYOUT=identity kernel
 	@scripts/soak '$(KERNEL)' build '$(ROUNDS)'
 
 .PHONY: bench-kernel
@@ -134,6 +140,8 @@ test:
 	@scripts/deps.sh test
 	@$(MAKE_JOBS) test-programs
 	@$(MAKE_JOBS) LAYOUT=identity kernel
+	@$(MAKE_JOBS) PAE=1 LAYOUT=higher kernel
+	@$(MAKE_JOBS) PAE=1 LAYOUT=identity kernel
 	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher kernel programs
 	@$(MAKE_JOBS) DEBUG=1 kernel
 	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \

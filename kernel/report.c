@@ -54,7 +54,9 @@ void report_memory_map(void)
 		loam_format_size(text, frames << LOAM_PAGE_SHIFT),
 		(ull)loam_memmap_max_usable_pfn(map) - 1);
 	if (kernel.unreachable_bytes > 0) {
-		kprintf("not reachable without PAE: %s\n",
+		kprintf("not reachable%s: %s\n",
+			kernel.pt.geometry->entry_bytes == 4 ? " without PAE"
+							     : "",
 			loam_format_size(text, kernel.unreachable_bytes));
 	}
 }

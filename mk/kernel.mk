@@ -12,8 +12,13 @@ KERNEL_BASE_x86_64_higher := 0xffffffff80000000
 KERNEL_BASE = $(or $(KERNEL_BASE_$(ARCH)_$(LAYOUT)),$(error no LAYOUT=$(LAYOUT) \
 	for $(ARCH)))
 
-KERNEL_NAME := kernel-$(ARCH)$(if $(filter identity,$(LAYOUT)),-identity)$(if \
-	$(filter 1,$(DEBUG)),-debug)
+# PAE=1: an i386 kernel with three levels of tables, in a file of its own.
+ifneq ($(filter-out 0,$(PAE)),)
+$(if $(filter i386,$(ARCH)),,$(error PAE=$(PAE) is for ARCH=i386))
+endif
+
+KERNEL_NAME := kernel-$(ARCH)$(if $(filter 1,$(PAE)),-pae)$(if $(filter \
+	identity,$(LAYOUT)),-identity)$(if $(filter 1,$(DEBUG)),-debug)
 KERNEL := build/$(KERNEL_NAME).elf
 KERNEL_DIR := build/$(KERNEL_NAME)
 
@@ -21,6 +26,12 @@ KERNEL_SOURCES := $(sort $(wildcard kernel/*.c kernel/x86/*.c \
 	kernel/$(ARCH)/*.c tests/kernel/*.c tests/kernel/$(ARCH)/*.c \
 	tests/common/heap_suite*.c))
 KERNEL_ASM := $(sort $(wildcard kernel/$(ARCH)/*.asm))
+# Seed 003's directories have two levels.
+ifeq ($(PAE),1)
+KERNEL_SOURCES := $(filter-out %/seed_paging.c %/test_seed_paging.c, \
+	$(KERNEL_SOURCES))
+KERNEL_ASM := $(filter-out %/seed_paging.asm,$(KERNEL_ASM))
+endif
 KERNEL_LD := kernel/$(ARCH)/kernel.ld
 
 # Arguments in registers: the kernel calls nobody it was not compiled with.
@@ -38,7 +49,8 @@ KERNEL_CFLAGS := $(BASE_CFLAGS) $(KERNEL_ARCH_$(ARCH)) -ffreestanding \
 	-fno-pie -mgeneral-regs-only -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -Ikernel -Ikernel/$(ARCH) -Ikernel/x86 -Itests/common \
 	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
-	-DKERNEL_LAYOUT_FILE='"layout_$(LAYOUT).h"' \
+	-DKERNEL_LAYOUT_FILE='"layout_$(LAYOUT).h"' -DKERNEL_PAE=$(if $(filter \
+	1,$(PAE)),1,0) \
 	$(if $(filter 1,$(DEBUG)),-O1 -g -foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)
 
 # A stack trace follows frame pointers, so the kernel's own files keep theirs;
@@ -66,7 +78,8 @@ $(KERNEL_ASM_OBJECTS): $(KERNEL_DIR)/%.asm.o: %.asm $(MAKEFILES_READ)
 	$(call say,NASM,$@)
 	@mkdir -p $(@D)
 	$(Q)nasm -f $(KERNEL_NASM_$(ARCH)) -w+error -Ikernel/$(ARCH)/ \
-		-DKERNEL_BASE=$(KERNEL_BASE) -MD $(@:.o=.d) -MP $< -o $@
+		-DKERNEL_BASE=$(KERNEL_BASE) -DKERNEL_PAE=$(if $(filter \
+		1,$(PAE)),1,0) -MD $(@:.o=.d) -MP $< -o $@
 
 # Two links: the first tells where every function is, the second holds a table
 # of that for stack traces. The linker script puts text before the table, so

@@ -74,8 +74,12 @@ struct loam_boot_layout {
 	 * windows below.
 	 */
 	loam_phys_t map_end;
-	loam_phys_t dma_end;   /* 16 MiB */
-	loam_phys_t reach_end; /* physical addresses the MMU reaches */
+	loam_phys_t dma_end; /* 16 MiB */
+	/*
+	 * Physical addresses the MMU reaches. Bring-up lowers it where there is
+	 * no room for the descriptors of so many frames.
+	 */
+	loam_phys_t reach_end;
 	struct loam_kspace_config kspace;
 	/* of the slab floor's shadow: at least direct_size / 16 */
 	uintptr_t shadow_base;

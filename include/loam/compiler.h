@@ -3,6 +3,9 @@
 #ifndef LOAM_COMPILER_H
 #define LOAM_COMPILER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #define LOAM_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
 #define LOAM_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define LOAM_LIKELY(x) __builtin_expect(!!(x), 1)
@@ -29,5 +32,27 @@
  * a call to memset, memcpy or strlen, which that loop may be the body of.
  */
 #define LOAM_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+
+/*
+ * Stores 8 bytes, a multiple of 8 away from 0, in one step: who reads them all
+ * at once sees the old ones or the new ones. On i386 this takes the Pentium's
+ * cmpxchg8b, which a compiler for older CPUs does not know of.
+ */
+static inline void loam_store_wide(uint64_t *at, uint64_t value)
+{
+#ifdef __i386__
+	uint64_t old = *(volatile uint64_t *)at;
+	bool stored;
+	do {
+		__asm__ volatile("lock cmpxchg8b %1"
+				 : "=@ccz"(stored), "+m"(*at), "+A"(old)
+				 : "b"((uint32_t)value),
+				   "c"((uint32_t)(value >> 32))
+				 : "memory");
+	} while (!stored);
+#else
+	__atomic_store_n(at, value, __ATOMIC_RELEASE);
+#endif
+}
 
 #endif

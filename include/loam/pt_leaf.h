@@ -63,7 +63,8 @@ uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
 
 /*
  * One entry. The CPU, and spaces that share the table, read it meanwhile: so
- * each access is whole; entries of 8 bytes on a 32-bit CPU are two.
+ * each access is whole, but for loads of 8 bytes on a 32-bit CPU, which are
+ * two: who may meet a store there has the lock that the store is under.
  */
 static LOAM_ALWAYS_INLINE uint64_t loam_pt_leaf_load(const struct loam_pt *pt,
 						     const void *entries,
@@ -82,7 +83,10 @@ static LOAM_ALWAYS_INLINE uint64_t loam_pt_leaf_load(const struct loam_pt *pt,
 	       (uint64_t)__atomic_load_n(&half[1], __ATOMIC_RELAXED) << 32;
 }
 
-/* Not inline: the order in which halves are stored is the pt floor's. */
+/*
+ * Not inline: how halves are stored is the pt floor's. In one step for who
+ * looks, as the MMU does, at all 8 bytes at once.
+ */
 void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry);
 
 static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
@@ -98,10 +102,9 @@ static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
 }
 
 /*
- * Takes the writable bit out of an entry that others may be reading: nobody
- * sees it not present in between, as with loam_pt_leaf_store() of an entry of
- * two halves, and what the CPU notes in it meanwhile stays. Several may do it
- * for the same entry at the same time.
+ * Takes the writable bit out of an entry that others may be reading, without a
+ * lock: what the CPU notes in it meanwhile stays. Several may do it for the
+ * same entry at the same time.
  */
 static LOAM_ALWAYS_INLINE void loam_pt_leaf_forbid_write(
 	const struct loam_pt *pt, void *entries, unsigned index)

@@ -36,7 +36,6 @@ static void cpu_detect_new(void)
 		cpu_features.nx = (id[3] & CPU_CPUID_NX) != 0;
 		cpu_features.page1gb = (id[3] & CPU_CPUID_PAGE1GB) != 0;
 	}
-	cpu_features.phys_bits = cpu_features.pae ? 36 : 32;
 	if (last >= 0x80000008u && last < 0x80010000u) {
 		cpu_cpuid(0x80000008u, id);
 		cpu_features.phys_bits = (uint8_t)id[0];
@@ -62,5 +61,13 @@ void cpu_detect(void)
 	cpu_features.pae = (id[3] & CPU_CPUID_PAE) != 0;
 	cpu_features.pge = (id[3] & CPU_CPUID_PGE) != 0;
 	cpu_features.tsc = (id[3] & CPU_CPUID_TSC) != 0;
+	/*
+	 * Where no leaf tells, PAE stands for 36 bits by the manual. QEMU
+	 * before 8.1 takes 32 and faults unless there is PSE-36 too, which all
+	 * but the first Pentium Pros have.
+	 */
+	if (cpu_features.pae && (id[3] & CPU_CPUID_PSE36) != 0) {
+		cpu_features.phys_bits = 36;
+	}
 	cpu_detect_new();
 }

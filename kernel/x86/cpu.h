@@ -24,11 +24,16 @@
 #define CPU_CR4_SMEP 0x00100000u       /* the kernel executes no user page */
 #define CPU_CR4_SMAP 0x00200000u /* nor touches one, unless EFLAGS.AC says so */
 
+/* The register of extended features, and that no-execute holds. */
+#define CPU_MSR_EFER 0xC0000080u
+#define CPU_EFER_NXE 0x00000800u
+
 /* Bits of EDX after CPUID with EAX = 1. */
 #define CPU_CPUID_PSE 0x00000008u
 #define CPU_CPUID_TSC 0x00000010u
 #define CPU_CPUID_PAE 0x00000040u
 #define CPU_CPUID_PGE 0x00002000u
+#define CPU_CPUID_PSE36 0x00020000u
 #define CPU_CPUID_FXSR 0x01000000u
 #define CPU_CPUID_SSE2 0x04000000u
 /* Of EBX and ECX with EAX = 7. */

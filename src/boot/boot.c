@@ -67,18 +67,6 @@ static int boot_map(struct loam_kernel *kernel,
 			       : "the firmware's map has no usable memory";
 		return -LOAM_ENOMEM;
 	}
-	uint64_t pfn = 0;
-	uint64_t count = 0;
-	uint64_t reach = machine->layout->reach_end >> LOAM_PAGE_SHIFT;
-	while (loam_memmap_next_usable(map, &pfn, &count)) {
-		uint64_t end = pfn + count;
-		if (end > reach) {
-			uint64_t first = pfn > reach ? pfn : reach;
-			kernel->unreachable_bytes += (end - first)
-						     << LOAM_PAGE_SHIFT;
-		}
-		pfn = end;
-	}
 	char size[16];
 	char text[96];
 	loam_format_size(size, loam_memmap_usable_frames(map)
@@ -318,11 +306,69 @@ static void boot_list_rest(struct loam_kernel *kernel)
 		 (unsigned long long)kernel->list_rest);
 }
 
+/* The largest free run of the memory that can be touched by now, in bytes. */
+static size_t boot_largest_run(const struct loam_kernel *kernel,
+			       const struct loam_boot_machine *machine)
+{
+	uint64_t limit = machine->early_end >> LOAM_PAGE_SHIFT;
+	uint64_t largest = 0;
+	uint64_t pfn = 0;
+	uint64_t count = 0;
+	while (loam_memblock_next_free(&kernel->memblock, &pfn, &count) &&
+	       pfn < limit) {
+		uint64_t run = count < limit - pfn ? count : limit - pfn;
+		largest = run > largest ? run : largest;
+		pfn += count;
+	}
+	return (size_t)(largest << LOAM_PAGE_SHIFT);
+}
+
+/*
+ * Frames need descriptors, and all of these must lie where the kernel has its
+ * own memory. On i386 with PAE there may be far more of the former than fits
+ * into the latter; and a map may have its last frame anywhere. What the
+ * descriptors of 7/8 of that memory cannot tell of is left out.
+ */
+static void boot_cut_reach(struct loam_kernel *kernel,
+			   const struct loam_boot_machine *machine)
+{
+	struct loam_boot_layout *layout = &kernel->layout;
+	const loam_phys_t chunk = (loam_phys_t)LOAM_CHUNK_FRAMES
+				  << LOAM_PAGE_SHIFT;
+	size_t most = boot_largest_run(kernel, machine) / 8 * 7;
+	loam_phys_t reach =
+		(loam_phys_t)(most / (size_t)loam_frame_metadata_bytes(1)) *
+		chunk;
+	loam_phys_t end = loam_memmap_max_usable_pfn(&kernel->memmap)
+			  << LOAM_PAGE_SHIFT;
+	if (reach >= machine->early_end && reach < layout->reach_end &&
+	    reach < end) {
+		layout->reach_end = reach;
+		loam_log(LOAM_LOG_WARNING,
+			 "memory from 0x%llx on is not used: there is no room "
+			 "for the descriptors of its frames",
+			 (unsigned long long)reach);
+	}
+	uint64_t pfn = 0;
+	uint64_t count = 0;
+	uint64_t reach_pfn = layout->reach_end >> LOAM_PAGE_SHIFT;
+	while (loam_memmap_next_usable(&kernel->memmap, &pfn, &count)) {
+		uint64_t last = pfn + count;
+		if (last > reach_pfn) {
+			uint64_t first = pfn > reach_pfn ? pfn : reach_pfn;
+			kernel->unreachable_bytes += (last - first)
+						     << LOAM_PAGE_SHIFT;
+		}
+		pfn = last;
+	}
+}
+
 static int boot_frames(struct loam_kernel *kernel,
 		       const struct loam_boot_machine *machine,
 		       const char **why)
 {
-	const struct loam_boot_layout *layout = machine->layout;
+	const struct loam_boot_layout *layout = &kernel->layout;
+	boot_cut_reach(kernel, machine);
 	loam_phys_t before = kernel->memblock.allocated_bytes;
 	int error = loam_frame_adopt(&kernel->frames, &kernel->memblock,
 				     layout->dma_end, layout->direct_size,

@@ -114,8 +114,8 @@ int loam_boot_move_modules(struct loam_kernel *kernel,
 static int share_visit(void *arg, uintptr_t virt, size_t size, loam_phys_t phys,
 		       loam_prot_t prot, size_t page_size)
 {
-	(void)page_size;
-	return loam_pt_map(arg, virt, phys, size, prot, false);
+	return loam_pt_map(arg, virt, phys, size, prot,
+			   page_size > LOAM_PAGE_SIZE);
 }
 
 /*

@@ -21,7 +21,7 @@ static size_t clear_wide(void *entries, unsigned index, size_t n)
 	size_t present = 0;
 	for (unsigned end = index + (unsigned)n; index != end; index++) {
 		if (pt_load(8, entries, index) != 0) {
-			pt_store(8, entries, index, 0);
+			pt_clear(entries, index);
 			present++;
 		}
 	}

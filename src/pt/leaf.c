@@ -172,16 +172,30 @@ uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
 	return phys | loam_pt_encode(pt->geometry, prot);
 }
 
+/*
+ * Two stores do where one of them alone changes nothing for who reads the
+ * entry: one half stays as it is, or the half with the present bit is 0 before
+ * or after. For the rest, a present entry that becomes another one altogether,
+ * there must be no moment in between: an interrupt, or another CPU, may be
+ * using the page, and finding it absent would be a fault that nobody expects.
+ */
 void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry)
 {
+	uint64_t *whole = (uint64_t *)entries + index;
 	uint32_t *half = (uint32_t *)entries + 2 * (size_t)index;
 	if (sizeof(uintptr_t) == 8) {
-		__atomic_store_n((uint64_t *)entries + index, entry,
-				 __ATOMIC_RELAXED);
+		__atomic_store_n(whole, entry, __ATOMIC_RELAXED);
 		return;
 	}
-	/* As pt_store(): the half with the present bit is cleared first. */
-	__atomic_store_n(&half[0], 0, __ATOMIC_RELAXED);
-	__atomic_store_n(&half[1], (uint32_t)(entry >> 32), __ATOMIC_RELEASE);
-	__atomic_store_n(&half[0], (uint32_t)entry, __ATOMIC_RELEASE);
+	uint32_t low = (uint32_t)entry;
+	uint32_t high = (uint32_t)(entry >> 32);
+	if (__atomic_load_n(&half[1], __ATOMIC_RELAXED) == high || low == 0) {
+		__atomic_store_n(&half[0], low, __ATOMIC_RELAXED);
+		__atomic_store_n(&half[1], high, __ATOMIC_RELEASE);
+	} else if (__atomic_load_n(&half[0], __ATOMIC_RELAXED) == 0) {
+		__atomic_store_n(&half[1], high, __ATOMIC_RELAXED);
+		__atomic_store_n(&half[0], low, __ATOMIC_RELEASE);
+	} else {
+		loam_store_wide(whole, entry);
+	}
 }

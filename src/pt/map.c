@@ -151,7 +151,7 @@ static void fill_wide(void *entries, unsigned index, size_t n,
 		if (pfns != NULL) {
 			phys = loam_pfn_to_phys(pfns[i]);
 		}
-		pt_store(8, entries, index + (unsigned)i, phys | job->bits);
+		pt_store_absent(entries, index + (unsigned)i, phys | job->bits);
 		phys += LOAM_PAGE_SIZE;
 	}
 }

@@ -65,6 +65,13 @@
  * to the user, which the CPU may have cached as closed; and adding a table to
  * PAE's root, of which the CPU reads its own copy when the root is loaded.
  *
+ * Entries are read by the MMU at any moment, all bytes at once, and by
+ * whatever interrupts the code that changes one. So a change is one store. With
+ * PAE an entry is twice as wide as what a 32-bit CPU stores: where the page is
+ * absent before or after, the half with the present bit is stored last, or
+ * first; where it is present before and after and both halves differ, an
+ * instruction that stores 8 bytes is used (leaf.c).
+ *
  * Accessed and dirty bits are set by the CPU. A change of protection keeps
  * them, a split hands them to each part. Another CPU that sets one at the
  * very moment in which the protection changes may find it lost; who depends

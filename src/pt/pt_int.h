@@ -5,7 +5,7 @@
 
 #include <loam/assert.h>
 #include <loam/bits.h>
-#include <loam/pt.h>
+#include <loam/pt_leaf.h>
 
 /* -------- entries -------- */
 
@@ -29,8 +29,9 @@ static LOAM_ALWAYS_INLINE uint64_t pt_load(unsigned bytes, const void *table,
 }
 
 /*
- * A 32-bit CPU stores 8 bytes in two steps. The half with the present bit is
- * cleared first and set last, so that the CPU never sees a mixture.
+ * Any entry in the place of any other. A 32-bit CPU has more than one way to
+ * store 8 bytes, and all of them are in leaf.c: whoever reads the entry, MMUs
+ * included, sees what it was or what it becomes.
  */
 static LOAM_ALWAYS_INLINE void pt_store(unsigned bytes, void *table,
 					unsigned index, uint64_t entry)
@@ -43,11 +44,37 @@ static LOAM_ALWAYS_INLINE void pt_store(unsigned bytes, void *table,
 		((volatile uint64_t *)table)[index] = entry;
 		return;
 	}
+	loam_pt_leaf_store_wide(table, index, entry);
+}
+
+/*
+ * For loops over entries of 8 bytes: one in the place of none, and none in the
+ * place of one. Of two halves the one with the present bit comes last, or
+ * first, so that no CPU ever follows half an entry.
+ */
+static LOAM_ALWAYS_INLINE void pt_store_absent(void *table, unsigned index,
+					       uint64_t entry)
+{
+	if (sizeof(uintptr_t) == 8) {
+		((volatile uint64_t *)table)[index] = entry;
+		return;
+	}
+	volatile uint32_t *half =
+		(volatile uint32_t *)table + 2 * (size_t)index;
+	half[1] = (uint32_t)(entry >> 32);
+	half[0] = (uint32_t)entry;
+}
+
+static LOAM_ALWAYS_INLINE void pt_clear(void *table, unsigned index)
+{
+	if (sizeof(uintptr_t) == 8) {
+		((volatile uint64_t *)table)[index] = 0;
+		return;
+	}
 	volatile uint32_t *half =
 		(volatile uint32_t *)table + 2 * (size_t)index;
 	half[0] = 0;
-	half[1] = (uint32_t)(entry >> 32);
-	half[0] = (uint32_t)entry;
+	half[1] = 0;
 }
 
 static inline bool pt_is_set(const struct loam_pt_geometry *geometry,

@@ -113,6 +113,8 @@ static const char *check_entry(const struct loam_pt *pt, unsigned level,
 	uint64_t allowed = geometry->present | geometry->write_through |
 			   geometry->uncached;
 	if (pt_is_bare(geometry, level)) {
+		/* CPUs leave the accessed bit alone there, QEMU does not. */
+		allowed |= geometry->accessed;
 		return (flags & ~allowed) != 0 ? "has bits it must not have"
 					       : NULL;
 	}

@@ -213,6 +213,74 @@ KTEST(frames_high, "high memory is real memory, reached by temporary maps")
 	loam_frame_free_bulk(&kernel.frames, 64, pfns);
 }
 
+/* A word in the first and in the last frame of a block, written or read. */
+static bool mark_block(loam_pfn_t pfn, bool write)
+{
+	bool right = true;
+
+	for (unsigned i = 0; i < 2; i++) {
+		loam_pfn_t frame = pfn + i * (LOAM_CHUNK_FRAMES - 1);
+		volatile uint32_t *word =
+			loam_kspace_temp_map(&kernel.kspace, frame);
+		EXPECT(word != NULL);
+		if (write) {
+			*word = ~frame;
+		}
+		right &= *word == ~frame;
+		loam_kspace_temp_unmap(&kernel.kspace, (void *)(uintptr_t)word);
+	}
+	return right;
+}
+
+KTEST(frames_distinct, "S4.31 no two blocks of high memory are the same memory")
+{
+	const unsigned most = 2048;
+	const loam_pfn_t gib4 = (loam_pfn_t)(LOAM_GIB(4) >> LOAM_PAGE_SHIFT);
+	unsigned count = 0;
+	unsigned beyond = 0;
+	unsigned wrong = 0;
+
+	if (!machine_has_high()) {
+		ktest_skip("no memory beyond the direct map");
+	}
+	loam_pfn_t *blocks = vmalloc(most * sizeof(*blocks));
+	EXPECT(blocks != NULL);
+	loam_frame_drain(&kernel.frames);
+	uint64_t before = loam_frame_free_count(&kernel.frames);
+	while (count < most) {
+		loam_pfn_t pfn = loam_frame_alloc(&kernel.frames,
+						  LOAM_ORDER_MAX, LOAM_HIGH);
+		if (pfn == LOAM_PFN_NONE) {
+			break;
+		}
+		if (loam_pfn_to_phys(pfn) < KERNEL_DIRECT_SIZE) {
+			loam_frame_free(&kernel.frames, pfn, LOAM_ORDER_MAX);
+			break;
+		}
+		mark_block(pfn, true);
+		beyond += pfn >= gib4;
+		blocks[count++] = pfn;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		wrong += !mark_block(blocks[i], false);
+		loam_frame_free(&kernel.frames, blocks[i], LOAM_ORDER_MAX);
+	}
+	vfree(blocks);
+	EXPECT_EQ(wrong, 0);
+	EXPECT(loam_frame_free_count(&kernel.frames) >= before);
+	/* All 4 MiB of what the map has there and the MMU reaches. */
+	uint64_t pfn = gib4;
+	uint64_t length = 0;
+	uint64_t reach = kernel.layout.reach_end >> LOAM_PAGE_SHIFT;
+	if (count < most && reach > gib4 &&
+	    loam_memmap_next_usable(&kernel.memmap, &pfn, &length)) {
+		uint64_t reached = reach - gib4;
+		length = length < reached ? length : reached;
+		/* Each CPU may keep a frame of one of them. */
+		EXPECT(beyond + LOAM_MAX_CPUS >= length / LOAM_CHUNK_FRAMES);
+	}
+}
+
 KTEST(frames_high_zeroed, "LOAM_ZERO clears high frames too")
 {
 	if (!machine_has_high()) {

@@ -54,6 +54,32 @@ KTEST(paging_read_only, "S4.19 text and read-only data cannot be written")
 	touch_write(data_start);
 }
 
+/* Calls what is there: a return, and nothing else. */
+static void touch_execute(void *at)
+{
+	void (*function)(void) = (void (*)(void))(uintptr_t)at;
+	function();
+}
+
+KTEST(paging_no_execute, "S4.19 where the CPU can forbid it, data is not run")
+{
+	if (kernel.pt.geometry->no_execute == 0) {
+		ktest_skip("this CPU, or this kernel, has no such bit");
+	}
+	unsigned char *pages[] = { kmalloc(64), vmalloc(64),
+				   (unsigned char *)data_start };
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(pages); i++) {
+		EXPECT(pages[i] != NULL);
+		unsigned char before = *pages[i];
+		*pages[i] = 0xC3; /* ret */
+		expect_fault(touch_execute, pages[i],
+			     TRAP_PF_PRESENT | TRAP_PF_FETCH);
+		*pages[i] = before;
+	}
+	kfree(pages[0]);
+	vfree(pages[1]);
+}
+
 KTEST(paging_stack_guard, "S4.19 the page below the boot stack is not there")
 {
 	expect_fault(touch_read, boot_stack_guard, 0);

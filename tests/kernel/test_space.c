@@ -125,6 +125,8 @@ KTEST(space_supervisor, "S3.34 a process has nothing of the kernel's to read")
 		  0);
 	EXPECT(runs > 2);
 	EXPECT_EQ(loam_pt_check(&pt), 0);
+	/* A copy of what the user's ranges interrupt, and nothing more. */
+	EXPECT(loam_pt_count_tables(&pt) <= 8);
 	loam_pt_fini(&pt);
 	loam_kspace_vfree(&kernel.kspace, vmalloc(LOAM_PAGE_SIZE));
 	EXPECT_EQ(ktest_free_frames(), before);

@@ -32,10 +32,14 @@ ended_well() {
 	[ "$guest_status" -eq 0 ] || printf '%s\n' "$guest_why"
 }
 
-# kernel_of LAYOUT: the kernel's file.
+# kernel_of LAYOUT, kernel_of LAYOUT-pae: the kernel's file.
 kernel_of() {
 	case $1 in
 	identity) printf '%s\n' "${KERNEL/kernel-i386/kernel-i386-identity}" ;;
+	higher-pae) printf '%s\n' "${KERNEL/kernel-i386/kernel-i386-pae}" ;;
+	identity-pae)
+		printf '%s\n' "${KERNEL/kernel-i386/kernel-i386-pae-identity}"
+		;;
 	*) printf '%s\n' "$KERNEL" ;;
 	esac
 }
@@ -68,7 +72,7 @@ heap_outcome() {
 # job_row NAME=VALUE...: every test of the kernel and of programs on one row of the
 # matrix (tests/qemu/matrix), then every check.
 job_row() {
-	local job_row_values="$*" label cpu debug=
+	local job_row_values="$*" label cpu debug="" layout
 	label=$(printf '%s\n' "$@" | sed 's/^[a-z]*=//' | tr '\n' ' ')
 	label=${label% }
 	cpu=$(row cpu)
@@ -78,7 +82,9 @@ job_row() {
 	case $(row heap):$(row mem) in
 	pages:???M | pages:????M) debug="$debug heap_limit=16M" ;;
 	esac
-	boot KERNEL="$(kernel_of "$(row layout)")" BOOT="$(row path)" \
+	layout=$(row layout)
+	[ "$(row paging)" != pae ] || layout+=-pae
+	boot KERNEL="$(kernel_of "$layout")" BOOT="$(row path)" \
 		MEM="$(row mem)" CPU="$cpu" MODULES="$PROGRAMS" \
 		HEAP="$(row heap)" PAGES="$(row pages)" TLB="$(row tlb)" \
 		CMD="test; heap; heap check; check" APPEND="$debug"
@@ -143,6 +149,39 @@ two &; run spin &; ps; maps 2; pt 2 0x400000; meminfo; faults; kill 2; kill 99"
 	verdict "X.7 ${prefix}a program that does not exist is a failed command" "$(
 		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
 		holds "$guest_text" '^nothing: no such program$')"
+}
+
+# job_no_pae LAYOUT CPU: a kernel for PAE on a CPU that has none.
+job_no_pae() {
+	boot KERNEL="$(kernel_of "$1-pae")" MEM=64M CPU="$2" TIMEOUT=20
+	verdict "S4.27 pae $1 on $2: a sentence, and an end" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" 'this CPU has no PAE'
+		holds "$guest_why" 'the guest reported failure')"
+}
+
+# job_pae_old: PAE, but no no-execute bit, and by what QEMU believes no more than
+# 32 bits of physical addresses.
+job_pae_old() {
+	boot KERNEL="$(kernel_of higher-pae)" MEM=5000M CPU=qemu32 \
+		MODULES="$PROGRAMS" CMD="test; map; check" APPEND=quiet
+	guest_tap "pae on qemu32"
+	verdict "S4.31 pae on qemu32: comes up with what can be reached" "$(
+		ended_well
+		holds "$guest_text" '^not reachable: 1\.8 GiB$')"
+}
+
+# job_pae_all MEM FRAMES: all of a large machine is page frames.
+job_pae_all() {
+	boot KERNEL="$(kernel_of higher-pae)" MEM="$1" CMD="zones; map; check" \
+		APPEND=quiet
+	verdict "S4.31 pae $1: all of it is page frames, in the high zone" "$(
+		ended_well
+		printf '%s\n' "$guest_text" | grep -q 'not reachable' &&
+			echo "some is not reachable"
+		high=$(printf '%s\n' "$guest_text" |
+			awk '$1 == "High" { print $4; exit }')
+		[ "${high:-0}" -ge "$2" ] || echo "high frames: $high")"
 }
 
 # map_of TEXT: the normalised map the kernel printed.

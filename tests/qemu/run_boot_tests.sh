@@ -4,8 +4,8 @@
 #
 # usage: tests/qemu/run_boot_tests.sh KERNEL BUILD [WORD]
 #
-# KERNEL is the kernel's ELF file, and beside it is that of the identity layout;
-# BUILD is where programs.tar, boot/stage1.bin, boot/stage2.bin and mkdisk are. With
+# KERNEL is the kernel's ELF file, and beside it are those of the identity layout
+# and of PAE; BUILD is where programs.tar, boot/stage1.bin, boot/stage2.bin and mkdisk are. With
 # WORD only the jobs run that have it in their name. JOBS=2 guests run at a time. What
 # each job's guests printed stays in BUILD/boot-tests.
 #
@@ -42,11 +42,14 @@ add() {
 	esac
 }
 
-if ! [ -r "$(kernel_of identity)" ] || ! [ -r "$PROGRAMS" ]; then
-	echo "not ok 1 - $(kernel_of identity) and $PROGRAMS are there (make test)"
-	echo "1..1"
-	exit 1
-fi
+for file in "$(kernel_of identity)" "$(kernel_of higher-pae)" \
+	"$(kernel_of identity-pae)" "$PROGRAMS"; do
+	if ! [ -r "$file" ]; then
+		echo "not ok 1 - $file is there (make test)"
+		echo "1..1"
+		exit 1
+	fi
+done
 if ! command -v qemu-system-i386 >/dev/null; then
 	echo "not ok 1 - qemu-system-i386 is not installed"
 	echo "1..1"
@@ -67,6 +70,13 @@ add processes-grub job_processes higher grub 3000M
 add processes-486 job_processes higher multiboot 48M CPU=486 \
 	APPEND="quiet long malloc=lazy"
 add shell-processes job_shell
+add processes-pae job_processes higher-pae multiboot 5000M
+add processes-pae-identity job_processes identity-pae grub 512M
+add pae-none-higher job_no_pae higher 486
+add pae-none-identity job_no_pae identity pentium
+add pae-old job_pae_old
+add pae-5000M job_pae_all 5000M 1214000
+add pae-60G job_pae_all 60G 15660000
 add_heap_jobs
 for size in 5M 32M 128M 3000M 3584M 5000M; do
 	add "maps-$size" job_maps "$size"

@@ -2,6 +2,8 @@
 /* Bring-up of emulated machines, from the firmware's map to kmalloc. */
 #include <unistd.h>
 
+#include <loam/bits.h>
+
 #include "boot_machine.h"
 
 static void check(void)
@@ -57,6 +59,47 @@ TEST(no_pse, "S4.31 a CPU without 4 MiB pages comes up too")
 	boot_pc_map(LOAM_MIB(128));
 	EXPECT_EQ(boot_now(), 0);
 	exercise();
+}
+
+TEST(pae, "S4.31 with PAE all of 5000 MiB is used, with no-execute or without")
+{
+	struct loam_pt_geometry geometry = loam_pt_i386_pae;
+	for (unsigned i = 0; i < 4; i++) {
+		geometry.no_execute =
+			(i & 1) != 0 ? loam_pt_i386_pae.no_execute : 0;
+		uint64_t bytes = (uint64_t)(i < 2 ? 5000 : 64) << 20;
+		boot_prepare(bytes, &geometry);
+		boot_layout.reach_end = LOAM_GIB(64);
+		boot_pc_map(bytes);
+		EXPECT_EQ(boot_now(), 0);
+		EXPECT_EQ(kernel.unreachable_bytes, 0);
+		EXPECT(loam_frame_free_count(&kernel.frames) > bytes / 4200);
+		exercise();
+	}
+}
+
+TEST(reach, "S4.27 memory whose descriptors find no room is left out, and told")
+{
+	struct loam_frame_info info;
+	for (unsigned i = 0; i < 2; i++) {
+		loam_phys_t far = i == 0 ? LOAM_GIB(4096) : LOAM_GIB(16);
+		boot_prepare(far + LOAM_MIB(64), &loam_pt_i386_pae);
+		boot_layout.reach_end = (loam_phys_t)1 << 52;
+		boot_pc_map(LOAM_MIB(64));
+		boot_entry(far, LOAM_MIB(64), LOAM_MEM_USABLE);
+		hosted_log_clear();
+		EXPECT_EQ(boot_now(), 0);
+		/* 16 GiB take 48 MiB, for which 57 are there. */
+		EXPECT_EQ(hosted_log_contains("is not used"), i == 0);
+		EXPECT_EQ(kernel.unreachable_bytes, i == 0 ? LOAM_MIB(64) : 0);
+		EXPECT_EQ(loam_frame_info(&kernel.frames, loam_phys_to_pfn(far),
+					  &info),
+			  i == 0 ? -LOAM_ENOENT : 0);
+		EXPECT(i == 0 || info.untouched);
+		exercise();
+		loam_boot_reclaim(&kernel);
+		exercise();
+	}
 }
 
 TEST(too_small, "S4.27 too little memory is a sentence, never a fault")
