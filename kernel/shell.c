@@ -7,6 +7,7 @@
 #include "bench.h"
 #include "cmdline.h"
 #include "console.h"
+#include "crash.h"
 #include "kernel.h"
 #include "ktest.h"
 #include "process.h"
@@ -213,22 +214,6 @@ static int shell_bench(const char *argument)
 					      : error;
 }
 
-/* What a bug of the kernel's own looks like. */
-static int shell_crash(const char *argument)
-{
-	if (loam_streq(argument, "write")) {
-		*(volatile uint32_t *)(uintptr_t)boot_stack_guard = 1;
-	} else if (loam_streq(argument, "opcode")) {
-		__asm__ volatile("ud2");
-	} else if (loam_streq(argument, "stack")) {
-		ktest_overflow_stack(NULL);
-	} else if (loam_streq(argument, "panic")) {
-		loam_panic("as was asked for");
-	}
-	kprintf("crash write, opcode, stack or panic\n");
-	return -LOAM_EINVAL;
-}
-
 static int shell_poweroff(const char *argument)
 {
 	(void)argument;
@@ -272,8 +257,7 @@ static const struct shell_command shell_commands[] = {
 	{ "test", "[WORD]", "tests; those with WORD; heaps: a suite on all",
 	  shell_test },
 	{ "bench", "", "instructions of each operation", shell_bench },
-	{ "crash", "KIND", "fail by write, opcode, stack or panic",
-	  shell_crash },
+	{ "crash", "KIND", "fail, to see what it looks like", crash },
 	{ "reboot", "", "start again", shell_reboot },
 	{ "poweroff", "", "turn the machine off", shell_poweroff },
 };

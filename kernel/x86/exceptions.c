@@ -125,9 +125,19 @@ void exception_print_access(uintptr_t address, uint32_t error)
 
 void exception_print_page_fault(uint32_t error)
 {
+	const struct loam_proc *space = task_current()->space;
 	uintptr_t address = cpu_read_cr2();
 
 	exception_print_access(address, error);
+	if (address < KERNEL_USER_END && space != NULL) {
+		if ((error & (TRAP_PF_PRESENT | TRAP_PF_USER)) ==
+		    TRAP_PF_PRESENT) {
+			kprintf("it is a program's, which the kernel may "
+				"neither touch nor execute\n");
+		}
+		report_walk_of(&space->pt, address);
+		return;
+	}
 	report_walk(address);
 }
 
@@ -148,10 +158,11 @@ void exception_print_overflow(uintptr_t sp)
 
 	task_stack(&bottom, &top);
 	if (sp - (bottom - LOAM_PAGE_SIZE) <= LOAM_PAGE_SIZE) {
-		kprintf("the %s stack (%u bytes) overflowed into its guard "
+		bool boot = bottom == (uintptr_t)boot_stack_bottom;
+		kprintf("the %s stack%s%s (%u bytes) overflowed into its guard "
 			"page\n",
-			bottom == (uintptr_t)boot_stack_bottom ? "boot"
-							       : "kernel",
+			boot ? "boot" : "kernel", boot ? "" : " of ",
+			boot ? "" : task_current()->name,
 			(unsigned)(top - bottom));
 	}
 }

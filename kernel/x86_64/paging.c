@@ -2,11 +2,14 @@
 /* Which geometry the page tables have on this CPU, and how they are loaded. */
 
 /*
- * Four levels are what every CPU has. la57 on the command line asks for five;
- * the kernel's addresses stay what they are, the topmost of a larger space.
- * Five can only be turned on with paging off, so the temporary tables get them
- * first (entry.asm), and loading the permanent ones is the same for both.
+ * Four levels are what every CPU has. With levels=5 on the command line there
+ * are five; the kernel's addresses stay what they are, the topmost of a larger
+ * space. Five can only be turned on with paging off, so the temporary tables
+ * get them first (entry.asm), and loading the permanent ones is the same for
+ * both.
  */
+
+#include <loam/mem.h>
 
 #include "../cmdline.h"
 #include "../console.h"
@@ -21,16 +24,30 @@ extern bool usercopy_smap; /* usercopy.asm: user pages have to be opened */
 
 static struct loam_pt_geometry paging_geometry;
 
+static bool mmu_wants_five(const char *cmdline)
+{
+	char value[16];
+
+	if (!cmdline_option(cmdline, "levels", value, sizeof(value)) ||
+	    loam_streq(value, "4")) {
+		return false;
+	}
+	if (!loam_streq(value, "5")) {
+		kprintf("warning: levels=%s: not 4 or 5, using 4\n", value);
+		return false;
+	}
+	if (!cpu_features.la57) {
+		kprintf("warning: levels=5: this CPU has four levels of page "
+			"tables\n");
+		return false;
+	}
+	return true;
+}
+
 void mmu_prepare(const char *cmdline)
 {
-	char value[2];
-	bool five = cmdline_option(cmdline, "la57", value, sizeof(value));
+	bool five = mmu_wants_five(cmdline);
 
-	if (five && !cpu_features.la57) {
-		kprintf("warning: la57: this CPU has four levels of page "
-			"tables\n");
-		five = false;
-	}
 	paging_geometry = five ? loam_pt_x86_64_la57 : loam_pt_x86_64;
 	if (!cpu_features.nx) {
 		paging_geometry.no_execute = 0;

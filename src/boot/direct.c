@@ -21,7 +21,10 @@
  * become one run, so large pages appear by themselves wherever 4 MiB are alike.
  */
 
-/* The most that is mapped at once: a size_t holds it on any machine. */
+/*
+ * The most that is mapped at once: a size_t holds it on any machine. Steps end
+ * at multiples of it, so that they divide no large page.
+ */
 #define DIRECT_MOST LOAM_GIB(1)
 
 struct direct_piece {
@@ -204,8 +207,8 @@ static int map_run(struct loam_kernel *kernel, loam_phys_t at, loam_phys_t end,
 {
 	int error = 0;
 	while (at < end && error == 0) {
-		loam_phys_t size =
-			end - at < DIRECT_MOST ? end - at : DIRECT_MOST;
+		loam_phys_t size = DIRECT_MOST - (at & (DIRECT_MOST - 1));
+		size = end - at < size ? end - at : size;
 		error = loam_pt_map(&kernel->pt,
 				    kernel->layout.direct_base + (uintptr_t)at,
 				    at, (size_t)size, prot, true);

@@ -185,7 +185,11 @@ if [ -r "$WIDE_KERNEL" ]; then
 	# All memory is directly mapped: filling gigabytes would take too long.
 	add wide-5000M job_wide multiboot 5000M max "" S4.19
 	add wide-3000M job_wide grub 3000M qemu64 "" S4.19
-	add wide-la57 job_wide multiboot 128M max la57
+	add wide-levels-5 job_wide multiboot 128M max levels=5
+	add wide-old job_wide multiboot 64M max,-smap,-smep,-nx,-pge,-pdpe1gb ""
+	add wide-pages job_wide multiboot 5000M max levels=5 "direct map"
+	add wide-pages-2M job_wide multiboot 5000M max,-pdpe1gb "" "direct map"
+	add wide-levels-asked job_wide_levels
 	add wide-uefi job_wide uefi 256M max ""
 	add wide-bios job_wide bios 64M qemu64 ""
 	add wide-8M job_wide multiboot 8M qemu64 ""
@@ -201,6 +205,10 @@ if [ -r "$WIDE_KERNEL" ]; then
 		'^writing 0xffffffff8[0-9a-f]{7}: no page there'
 	add wide-crash-stack job_wide_crash stack \
 		'^the boot stack .* overflowed into its guard page'
+	add wide-crash-task job_wide_crash task \
+		'^the kernel stack of deep .* overflowed into its guard page'
+	add wide-crash-user job_wide_crash user \
+		"^it is a program's, which the kernel may neither touch nor"
 fi
 
 handover_prepare

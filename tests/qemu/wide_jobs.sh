@@ -42,6 +42,23 @@ job_wide_map() {
 	rm -f "$file"
 }
 
+# job_wide_levels: five levels are for a CPU that has them, and asked for in numbers.
+job_wide_levels() {
+	local KERNEL=$WIDE_KERNEL
+	boot MEM=64M CPU=qemu64 CMD="check" APPEND="quiet levels=5"
+	verdict "x86-64 levels=5 on a CPU that has four: a word, and four" "$(
+		ended_well
+		holds "$guest_text" '^warning: levels=5: this CPU has four')"
+	boot MEM=64M CPU=max CMD="check" APPEND="quiet levels=6"
+	verdict "x86-64 levels=6: a word, and four" "$(
+		ended_well
+		holds "$guest_text" '^warning: levels=6: not 4 or 5')"
+	boot MEM=64M CPU=max CMD="pt 0x400000" APPEND="quiet levels=5"
+	verdict "x86-64 levels=5: the walk has five" "$(
+		ended_well
+		holds "$guest_text" '^  level 4  table')"
+}
+
 # job_wide_large: memory that nobody uses is not touched, so it costs nothing.
 job_wide_large() {
 	local KERNEL=$WIDE_KERNEL small large
@@ -74,5 +91,5 @@ job_wide_crash() {
 		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
 		holds "$guest_text" "$2"
 		holds "$guest_text" '^  rip [0-9a-f]{16}  rsp '
-		holds "$guest_text" ' kmain \+ 0x|^    \.\.\.$')"
+		holds "$guest_text" ' (kmain|trap_thread_begin) \+ 0x|^    \.\.\.$')"
 }
