@@ -72,6 +72,11 @@ static void multiboot2_read_tag(struct loam_boot_info *info,
 	case MULTIBOOT2_MAP:
 		maps->map = size >= MULTIBOOT2_MAP_ENTRIES ? tag : maps->map;
 		break;
+	case MULTIBOOT2_ACPI_OLD:
+	case MULTIBOOT2_ACPI_NEW:
+		/* A copy of the pointer itself; the newer one comes last. */
+		info->acpi_root = tag + 8;
+		break;
 	case MULTIBOOT2_EFI_MAP:
 		maps->efi = size >= MULTIBOOT2_MAP_ENTRIES ? tag : maps->efi;
 		break;

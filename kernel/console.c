@@ -6,13 +6,16 @@
 #include <loam/mem.h>
 
 #include "console.h"
-#include "task.h"
+#include "cpu.h"
+#include "cpus.h"
 #include "serial.h"
 #include "video.h"
 
 static struct {
 	char *log;
 	size_t log_left;
+	unsigned holder; /* CPU + 1 that prints, 0: nobody */
+	bool taken_over; /* all others have stopped: nobody is waited for */
 } console;
 
 void console_init(volatile uint16_t *video)
@@ -21,16 +24,50 @@ void console_init(volatile uint16_t *video)
 	video_init(video);
 }
 
+/*
+ * Waits until no other CPU prints. False: this one does so already, in what an
+ * interrupt or a fault has interrupted, and is not to wait for itself.
+ */
+static bool console_enter(void)
+{
+	unsigned self = (unsigned)cpu_number() + 1;
+
+	for (;;) {
+		unsigned nobody = 0;
+		if (console.taken_over ||
+		    __atomic_load_n(&console.holder, __ATOMIC_RELAXED) ==
+			    self) {
+			return false;
+		}
+		if (__atomic_compare_exchange_n(&console.holder, &nobody, self,
+						false, __ATOMIC_ACQUIRE,
+						__ATOMIC_RELAXED)) {
+			return true;
+		}
+		cpus_serve();
+		cpu_pause();
+	}
+}
+
+void console_take_over(void)
+{
+	console.taken_over = true;
+}
+
 void console_put(const char *text, size_t length)
 {
-	/* Lines of several tasks stay whole. */
+	/* Lines of several tasks and CPUs stay whole. */
 	task_keep();
+	bool mine = console_enter();
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] == '\n') {
 			serial_put('\r');
 		}
 		serial_put(text[i]);
 		video_put(text[i]);
+	}
+	if (mine) {
+		__atomic_store_n(&console.holder, 0, __ATOMIC_RELEASE);
 	}
 	task_unkeep();
 }

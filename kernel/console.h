@@ -16,6 +16,9 @@ void kprintf(const char *format, ...) LOAM_PRINTF(1, 2);
 
 void console_put(const char *text, size_t length);
 
+/* Nobody is waited for any more: all other CPUs have stopped. */
+void console_take_over(void);
+
 /* Waits until the serial port has sent all it was given, or a while. */
 void console_drain(void);
 

@@ -10,7 +10,7 @@
  *
  * Frames go back under pressure, when only the cache holds them, and all of it
  * by images_shrink(). A segment is known as long as a region refers to it or a
- * frame is kept. Everything here changes under task_lock(), except that the
+ * frame is kept. Everything here changes under one lock, except that the
  * contents of a page are copied without: two who touch it at once both copy,
  * and one gives its frame back.
  */
@@ -20,7 +20,6 @@
 
 #include "images.h"
 #include "kernel.h"
-#include "task.h"
 
 struct image {
 	struct loam_pager pager;
@@ -36,6 +35,9 @@ struct image {
 
 static struct loam_list images = { &images, &images };
 static size_t images_kept;
+
+/* Taken under those of address spaces, which touch pages. */
+static struct loam_lock images_lock = LOAM_LOCK_INIT("images", LOAM_RANK_HOST);
 
 static struct image *image_of(struct loam_pager *pager)
 {
@@ -82,14 +84,14 @@ static loam_pfn_t image_peek(struct loam_pager *pager, uint64_t offset)
 	size_t index = (size_t)(offset >> LOAM_PAGE_SHIFT);
 	loam_pfn_t pfn = LOAM_PFN_NONE;
 
-	uintptr_t state = task_lock();
+	loam_lock(&images_lock);
 	if (index < image->count) {
 		pfn = image->frames[index];
 		if (pfn != LOAM_PFN_NONE) {
 			loam_frame_get(&kernel.frames, pfn);
 		}
 	}
-	task_unlock(state);
+	loam_unlock(&images_lock);
 	return pfn;
 }
 
@@ -108,7 +110,7 @@ static loam_pfn_t image_get_page(struct loam_pager *pager, uint64_t offset,
 		*error = -LOAM_ENOMEM;
 		return pfn;
 	}
-	uintptr_t state = task_lock();
+	loam_lock(&images_lock);
 	loam_pfn_t there = image->frames[index];
 	if (there == LOAM_PFN_NONE) {
 		image->frames[index] = pfn;
@@ -117,7 +119,7 @@ static loam_pfn_t image_get_page(struct loam_pager *pager, uint64_t offset,
 		there = pfn;
 	}
 	loam_frame_get(&kernel.frames, there);
-	task_unlock(state);
+	loam_unlock(&images_lock);
 	if (there != pfn) {
 		loam_frame_put(&kernel.frames, pfn);
 	}
@@ -126,24 +128,22 @@ static loam_pfn_t image_get_page(struct loam_pager *pager, uint64_t offset,
 
 static void image_get(struct loam_pager *pager)
 {
-	uintptr_t state = task_lock();
+	loam_lock(&images_lock);
 	image_of(pager)->regions++;
-	task_unlock(state);
+	loam_unlock(&images_lock);
 }
 
 static void image_put(struct loam_pager *pager)
 {
-	uintptr_t state = task_lock();
+	loam_lock(&images_lock);
 	image_of(pager)->regions--;
-	task_unlock(state);
+	loam_unlock(&images_lock);
 }
 
-static size_t image_reclaim(struct loam_pager *pager)
+static size_t image_reclaim_locked(struct image *image)
 {
-	struct image *image = image_of(pager);
 	size_t freed = 0;
 
-	uintptr_t state = task_lock();
 	for (size_t i = 0; i < image->count; i++) {
 		loam_pfn_t pfn = image->frames[i];
 		if (pfn != LOAM_PFN_NONE &&
@@ -155,7 +155,14 @@ static size_t image_reclaim(struct loam_pager *pager)
 	}
 	image->kept -= freed;
 	images_kept -= freed;
-	task_unlock(state);
+	return freed;
+}
+
+static size_t image_reclaim(struct loam_pager *pager)
+{
+	loam_lock(&images_lock);
+	size_t freed = image_reclaim_locked(image_of(pager));
+	loam_unlock(&images_lock);
 	return freed;
 }
 
@@ -172,20 +179,24 @@ size_t images_frames(void)
 	return images_kept;
 }
 
-/* Under task_lock(): the first that nothing refers to, off the list. */
+/* The first that nothing refers to, off the list; or NULL. */
 static struct image *image_take_unused(void)
 {
+	struct image *unused = NULL;
 	struct loam_list *link;
 
+	loam_lock(&images_lock);
 	LOAM_LIST_EACH(link, &images)
 	{
 		struct image *image = LOAM_CONTAINER(link, struct image, link);
 		if (image->regions == 0 && image->kept == 0) {
 			loam_list_remove(&image->link);
-			return image;
+			unused = image;
+			break;
 		}
 	}
-	return NULL;
+	loam_unlock(&images_lock);
+	return unused;
 }
 
 size_t images_shrink(void)
@@ -194,17 +205,17 @@ size_t images_shrink(void)
 	struct image *image;
 	size_t freed = 0;
 
-	uintptr_t state = task_lock();
+	loam_lock(&images_lock);
 	LOAM_LIST_EACH(link, &images)
 	{
 		image = LOAM_CONTAINER(link, struct image, link);
-		freed += image_reclaim(&image->pager);
+		freed += image_reclaim_locked(image);
 	}
+	loam_unlock(&images_lock);
 	while ((image = image_take_unused()) != NULL) {
 		loam_procs_remove_pager(&spaces, &image->pager);
 		kfree(image);
 	}
-	task_unlock(state);
 	return freed;
 }
 
@@ -219,14 +230,14 @@ static struct image *image_find(const struct elf_segment *segment,
 	size_t count = (segment->skip + segment->file_bytes + LOAM_PAGE_MASK) /
 		       LOAM_PAGE_SIZE;
 
-	uintptr_t state = task_lock();
+	loam_lock(&images_lock);
 	LOAM_LIST_EACH(link, &images)
 	{
 		struct image *image = LOAM_CONTAINER(link, struct image, link);
 		if (image->bytes == bytes &&
 		    image->segment.virt == segment->virt) {
 			image->regions++;
-			task_unlock(state);
+			loam_unlock(&images_lock);
 			return image;
 		}
 	}
@@ -245,9 +256,11 @@ static struct image *image_find(const struct elf_segment *segment,
 			image->frames[i] = LOAM_PFN_NONE;
 		}
 		loam_list_insert_tail(&images, &image->link);
+	}
+	loam_unlock(&images_lock);
+	if (image != NULL) {
 		loam_procs_add_pager(&spaces, &image->pager);
 	}
-	task_unlock(state);
 	return image;
 }
 

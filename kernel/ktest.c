@@ -3,6 +3,7 @@
 
 #include <loam/bits.h>
 
+#include "cpus.h"
 #include "ktest.h"
 
 #define KTEST_LOG_BYTES 4096u
@@ -42,7 +43,7 @@ uint64_t ktest_free_frames(void)
 	struct loam_heap_stats heap = { .live_bytes = 0 };
 	struct loam_kspace_stats kspace;
 
-	loam_slab_shrink_all(&kernel.slabs);
+	cpus_drain();
 	loam_kspace_stats(&kernel.kspace, &kspace);
 	uint64_t frames = loam_frame_free_count(&kernel.frames) +
 			  kernel.shadow.real_pages + kspace.table_reserve +

@@ -26,6 +26,7 @@
 #include "bootinfo.h"
 #include "cmdline.h"
 #include "console.h"
+#include "cpus.h"
 #include "heaps.h"
 #include "fpu.h"
 #include "kernel.h"
@@ -34,6 +35,7 @@
 #include "report.h"
 #include "shell.h"
 #include "spaces.h"
+#include "startup.h"
 #include "task.h"
 
 #define MAIN_ENTRIES 2048u /* of the firmware's; more are dropped with a word */
@@ -49,6 +51,7 @@ KERNEL_INIT_BSS static struct loam_mem_range main_ranges[MAIN_RANGES];
 
 KERNEL_INIT_TEXT static void main_begin(void)
 {
+	cpus_begin();
 	machine_direct_end = boot_early_end;
 	cpu_detect();
 	kernel.step_clock[2] = machine_clock(NULL);
@@ -61,7 +64,6 @@ KERNEL_INIT_TEXT static void main_begin(void)
 	kprintf("[2] %s: kernel at %p, entry in C at %p\n",
 		machine_is_identity() ? "identity" : "higher half",
 		(void *)image_start, (void *)(uintptr_t)kmain);
-	trap_init();
 	irq_init();
 }
 
@@ -80,6 +82,7 @@ KERNEL_INIT_TEXT static void main_bring_up(uint32_t magic, uint32_t info_phys)
 	if (bootinfo_read(&kernel.info, magic, info_phys, &why) != 0) {
 		main_give_up(why);
 	}
+	startup_reserve(&kernel.info);
 	machine_describe(&main_machine, kernel.info.cmdline);
 	heaps_choose(&main_machine.choice, kernel.info.cmdline);
 	if (loam_boot(&kernel, &main_machine, main_ranges, MAIN_RANGES, &why) !=
@@ -144,13 +147,16 @@ _Noreturn void kmain(uint32_t magic, uint32_t info_phys)
 
 	main_begin();
 	main_bring_up(magic, info_phys);
-	task_init();
+	if (task_init() != 0) {
+		main_give_up("no memory for tasks");
+	}
 	fpu_init();
 	if (spaces_init() != 0) {
 		main_give_up("no memory for processes");
 	}
 	programs_init();
 	cpu_sti();
+	cpus_start();
 	size_t frames = loam_boot_reclaim(&kernel);
 	kprintf("given back: %zu frames that only bring-up needed\n", frames);
 	if (machine_is_identity()) {

@@ -59,6 +59,8 @@ enum multiboot2_tag {
 	MULTIBOOT2_MODULE = 3,  /* start, end, a string */
 	MULTIBOOT2_SIZES = 4,   /* KiB from 0, KiB from 1 MiB */
 	MULTIBOOT2_MAP = 6,     /* size of an entry, version, entries */
+	MULTIBOOT2_ACPI_OLD = 14,
+	MULTIBOOT2_ACPI_NEW = 15,
 	MULTIBOOT2_EFI_MAP = 17 /* size of a descriptor, version, descriptors */
 };
 

@@ -83,16 +83,59 @@ int process_each(int (*visit)(void *arg, struct process *process), void *arg)
 	return result;
 }
 
+/* The first at or above the pid that has not ended, kept from that; or NULL. */
+static struct process *process_hold(int pid, bool exactly)
+{
+	uintptr_t state = task_lock();
+	struct process *found = NULL;
+	struct loam_list *link;
+
+	if (processes.ready) {
+		LOAM_LIST_EACH(link, &processes.all)
+		{
+			struct process *process = process_of(link);
+			if (!process->ended && process->pid >= pid &&
+			    (!exactly || process->pid == pid) &&
+			    (found == NULL || process->pid < found->pid)) {
+				found = process;
+			}
+		}
+	}
+	if (found != NULL) {
+		found->users++;
+	}
+	task_unlock(state);
+	return found;
+}
+
+static void process_let_go(struct process *process)
+{
+	uintptr_t state = task_lock();
+
+	if (--process->users == 0) {
+		task_wake(&process->users);
+	}
+	task_unlock(state);
+}
+
 int process_use(int pid, int (*use)(void *arg, struct process *process),
 		void *arg)
 {
-	uintptr_t state = task_lock();
-	struct process *process = process_find(pid);
-	int result = process == NULL || process->ended ? -ABI_ESRCH
-						       : use(arg, process);
+	struct process *process = process_hold(pid, true);
 
-	task_unlock(state);
+	if (process == NULL) {
+		return -ABI_ESRCH;
+	}
+	int result = use(arg, process);
+	process_let_go(process);
 	return result;
+}
+
+static void process_count(uint64_t *counter)
+{
+	uintptr_t state = task_lock();
+	(*counter)++;
+	task_unlock(state);
 }
 
 void process_stats(struct process_stats *out)
@@ -282,7 +325,7 @@ int process_spawn(const char *name, const struct process_arguments *arguments,
 		return error;
 	}
 	int pid = process->pid;
-	processes.stats.started++;
+	process_count(&processes.stats.started);
 	task_ready(&process->task);
 	return pid;
 }
@@ -326,7 +369,7 @@ int process_fork(void)
 	child->task.space = &child->space;
 	*process_frame(child) = *process_frame(parent);
 	trap_set_result(process_frame(child), 0);
-	processes.stats.forked++;
+	process_count(&processes.stats.forked);
 	task_ready(&child->task);
 	return pid;
 }
@@ -375,11 +418,14 @@ _Noreturn void process_exit(uint32_t status)
 	process_orphan(process);
 	/* From here on whatever is loaded must not be this space. */
 	task_leave_space();
-	task_lock();
+	uintptr_t state = task_lock();
 	process->ended = true;
 	process->status = status;
 	processes.stats.ended[process_end_index(status)]++;
-	cpu_sti();
+	while (process->users != 0) {
+		task_sleep(&process->users, TASK_FOREVER);
+	}
+	task_unlock(state);
 	loam_proc_destroy(&process->space);
 	kfree(process->arguments);
 	process->arguments = NULL;
@@ -489,16 +535,20 @@ void process_to_user(void)
 	}
 }
 
-static int process_check_one(void *arg, struct process *process)
-{
-	(void)arg;
-	return process->ended ? 0 : loam_proc_check(&process->space);
-}
-
 int process_check(void)
 {
-	int error = process_each(process_check_one, NULL);
+	struct process *process;
+	int error = 0;
 
+	for (int pid = 1; error == 0; pid++) {
+		process = process_hold(pid, false);
+		if (process == NULL) {
+			break;
+		}
+		pid = process->pid;
+		error = loam_proc_check(&process->space);
+		process_let_go(process);
+	}
 	if (error == 0) {
 		error = loam_procs_check(&spaces);
 	}

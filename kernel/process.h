@@ -23,6 +23,7 @@ struct process {
 	volatile uint32_t ending; /* t: enum abi_end it is to end with, or 0 */
 	uint32_t status;          /* t: what wait tells, once it has ended */
 	bool ended;               /* t */
+	unsigned users;           /* t: in process_use(): it cannot go */
 	struct process_arguments *arguments; /* o: until it starts */
 	char name[PROCESS_NAME];             /* c */
 };
@@ -77,7 +78,8 @@ void process_end(struct process *process, enum abi_end how);
 int process_each(int (*visit)(void *arg, struct process *process), void *arg);
 
 /*
- * Calls use with the process of this pid, which cannot end meanwhile.
+ * Calls use with the process of this pid, which cannot end meanwhile; without
+ * task_lock(), so that use may look at the address space.
  * -ABI_ESRCH: there is none, or it has ended; otherwise what use returned.
  */
 int process_use(int pid, int (*use)(void *arg, struct process *process),

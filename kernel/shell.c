@@ -7,6 +7,7 @@
 #include "bench.h"
 #include "cmdline.h"
 #include "console.h"
+#include "cpus.h"
 #include "crash.h"
 #include "kernel.h"
 #include "ktest.h"
@@ -214,6 +215,35 @@ static int shell_bench(const char *argument)
 					      : error;
 }
 
+static int shell_cpus(const char *argument)
+{
+	(void)argument;
+	cpus_report();
+	return 0;
+}
+
+/* cpu offline N, cpu online N */
+static int shell_cpu(const char *argument)
+{
+	const char *rest;
+	uint64_t number;
+	bool off = shell_word(argument, "offline", &rest);
+
+	if ((!off && !shell_word(argument, "online", &rest)) ||
+	    !cmdline_number(rest, &number) || number >= CPUS_MOST) {
+		kprintf("cpu offline N or cpu online N\n");
+		return -LOAM_EINVAL;
+	}
+	int error = off ? cpus_offline((unsigned)number)
+			: cpus_bring_online((unsigned)number);
+	kprintf("cpu %u: %s\n", (unsigned)number,
+		error == 0 ? off ? "offline, its caches given back" : "online"
+		: error == -LOAM_ENOENT ? "there is no such CPU"
+		: error == -LOAM_EBUSY  ? "it is needed"
+					: "it is so already");
+	return error;
+}
+
 static int shell_poweroff(const char *argument)
 {
 	(void)argument;
@@ -253,6 +283,9 @@ static const struct shell_command shell_commands[] = {
 	{ "meminfo", "", "where all memory is, as in /proc/meminfo",
 	  shell_meminfo },
 	{ "faults", "", "page faults of processes, by kind", shell_faults },
+	{ "cpus", "", "CPUs: state, ticks, interrupts, what they run",
+	  shell_cpus },
+	{ "cpu", "WHAT N", "offline or online CPU N", shell_cpu },
 	{ "check", "", "every floor's check()", shell_check },
 	{ "test", "[WORD]", "tests; those with WORD; heaps: a suite on all",
 	  shell_test },

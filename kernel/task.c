@@ -1,60 +1,93 @@
 /* SPDX-License-Identifier: MIT */
-/* The scheduler: round robin, preemptive, for one CPU. */
+/* The scheduler: round robin, preemptive, on every CPU. */
 
 /*
- * A task is a stack in the kernel and what was saved on it. Ready tasks queue;
- * the timer, ABI_HZ times a second, sends the running one to the end of the
- * queue. The timer runs only while there is more than one task.
- *
- * There is no idle task: whoever goes to sleep and finds the queue empty waits
- * for an interrupt, on its own stack, until somebody is ready, perhaps itself.
+ * A task is a stack in the kernel and what was saved on it. Ready tasks wait in
+ * one queue, from which every CPU takes the next; the timer, ABI_HZ times a
+ * second, sends the running one to its end. A CPU with nothing to do runs its
+ * idle task, which sleeps until an interrupt; who makes a task ready wakes an
+ * idle CPU if there is one, by an interrupt, and else has it run where it is.
  *
  * Preemption. From ring 3 a tick always switches. In the kernel it does so too,
  * wherever interrupts are on, unless the library is in one of its per-CPU fast
  * paths: these keep interrupts out by a busy flag that assumes that whoever
- * interrupts is done before they go on. So the flags of slabs and frames, the
- * depth of the temporary maps and the count of task_keep() are looked at, and
- * if any is set the switch happens at the next occasion: the end of the next
- * interrupt, task_unkeep(), or the way back to ring 3. A task that was
+ * interrupts is done before they go on. So the CPU's flags of slabs and frames,
+ * the depth of its temporary maps and the count of task_keep() are looked at,
+ * and if any is set the switch happens at the next occasion: the end of the
+ * next interrupt, task_unkeep(), or the way back to ring 3. A task that was
  * preempted between its test of a flag and its setting it finds the flag as it
  * was, since whoever ran in between was not preempted with the flag set either.
  * Locks of the library keep interrupts out, so nobody is preempted who holds
  * one.
  *
+ * Which CPU. A task that was preempted in the kernel may have read the number
+ * of its CPU and not used it yet: it goes on where it was, by a queue of that
+ * CPU's own. So loam_cpu_enter() is one load, and nothing has to be counted. A
+ * task that gives the CPU up itself, in task_sleep() or task_yield(), or that
+ * was preempted on its way to ring 3, goes on anywhere.
+ *
+ * The lock. All of this, and all relations between tasks and processes, change
+ * under one lock, task_lock(), with interrupts off. It is kept across a switch:
+ * who is switched to gives it back. So nobody sees a task that sleeps or has
+ * ended before the CPU has left its stack.
+ *
  * Address spaces. A switch loads page tables only if the next task needs others
  * than are loaded; a kernel thread runs with whatever is there, for the
- * kernel's half is the same everywhere.
+ * kernel's half is the same everywhere. Such a CPU is lazy: the first time that
+ * another one changes the tables it leaves them, and is not asked again
+ * (shootdown.c).
  */
 
 #include <loam/mem.h>
 
 #include "arch.h"
+#include "cpus.h"
 #include "fpu.h"
 #include "kernel.h"
+#include "lapic.h"
 #include "mmu.h"
 #include "task.h"
 
 #define TASK_TIMER_LINE 0u
 
-/* Fields: i with interrupts off. */
+/* Fields: t under the lock. */
 static struct {
-	struct loam_list ready;  /* i */
-	struct loam_list all;    /* i */
-	struct task *previous;   /* i: during a switch: who was left */
-	struct loam_proc *space; /* i: loaded; NULL: the kernel's tables */
-	volatile uint64_t now;   /* i */
-	volatile bool wanted;    /* somebody else should run */
-	volatile unsigned kept;  /* the running task's own */
-	bool timer;              /* i */
-	struct task_stats stats; /* i */
+	struct loam_lock lock;
+	struct loam_list ready;  /* t: those that any CPU may run */
+	struct loam_list all;    /* t: idle tasks are not among them */
+	uint64_t now;            /* t */
+	uint32_t idle;           /* t: bit n: CPU n sleeps and was not woken */
+	unsigned timed;          /* t: tasks that sleep until some time */
+	bool timer;              /* t: of the machine, where CPUs have none */
+	struct task_stats stats; /* t */
 	struct task first;
-} tasks;
-
-static struct task *task_running = &tasks.first;
+	struct task idlers[CPUS_MOST];
+} tasks = { .lock = LOAM_LOCK_INIT("tasks", LOAM_RANK_HOST) };
 
 struct task *task_current(void)
 {
-	return task_running;
+	return cpu_running();
+}
+
+uintptr_t task_lock(void)
+{
+	uintptr_t state = cpu_read_eflags();
+
+	cpu_cli();
+	if (cpu_this()->lock_depth++ == 0) {
+		loam_lock(&tasks.lock);
+	}
+	return state;
+}
+
+void task_unlock(uintptr_t state)
+{
+	if (--cpu_this()->lock_depth == 0) {
+		loam_unlock(&tasks.lock);
+	}
+	if ((state & CPU_EFLAGS_IF) != 0) {
+		cpu_sti();
+	}
 }
 
 uint64_t task_now(void)
@@ -65,24 +98,8 @@ uint64_t task_now(void)
 	return now;
 }
 
-uintptr_t task_lock(void)
+void task_stack_of(const struct task *task, uintptr_t *bottom, uintptr_t *top)
 {
-	uintptr_t state = cpu_read_eflags();
-	cpu_cli();
-	return state;
-}
-
-void task_unlock(uintptr_t state)
-{
-	if ((state & CPU_EFLAGS_IF) != 0) {
-		cpu_sti();
-	}
-}
-
-void task_stack(uintptr_t *bottom, uintptr_t *top)
-{
-	struct task *task = task_running;
-
 	if (task->stack == NULL) {
 		*bottom = (uintptr_t)boot_stack_bottom;
 		*top = (uintptr_t)boot_stack_top;
@@ -92,26 +109,33 @@ void task_stack(uintptr_t *bottom, uintptr_t *top)
 	*top = *bottom + task->stack_bytes;
 }
 
-void task_init(void)
+void task_stack(uintptr_t *bottom, uintptr_t *top)
 {
-	struct task *task = &tasks.first;
+	task_stack_of(cpu_running(), bottom, top);
+}
 
-	loam_list_init(&tasks.ready);
-	loam_list_init(&tasks.all);
-	loam_list_init(&task->ready);
-	loam_list_insert_tail(&tasks.all, &task->all);
-	task->name = "shell";
-	task->stack = (unsigned char *)boot_stack_bottom;
-	task->stack_bytes = KERNEL_STACK_BYTES;
-	tasks.stats.count = 1;
+struct task *task_first(void)
+{
+	return &tasks.first;
 }
 
 /* -------- the timer -------- */
 
-/* Interrupts are off. */
-static void task_timer(bool on)
+/*
+ * Under the lock. Without timers of the CPUs' own there is one CPU, and the
+ * machine's timer runs only while there is more than one task, or one that
+ * sleeps until some time.
+ */
+static bool task_timer_is_needed(void)
 {
-	if (on == tasks.timer) {
+	return tasks.stats.count > 1 || tasks.timed > 0;
+}
+
+static void task_timer(void)
+{
+	bool on = task_timer_is_needed();
+
+	if (lapic_is_used() || on == tasks.timer) {
 		return;
 	}
 	tasks.timer = on;
@@ -121,22 +145,89 @@ static void task_timer(bool on)
 	irq_set(TASK_TIMER_LINE, on ? task_tick : NULL);
 }
 
-/* Interrupts are off. */
+/* Of a CPU's own, but for CPU 0's, which always runs: it keeps the time. */
+static void task_timer_here(struct cpu *cpu, bool on)
+{
+	if (lapic_is_used() && cpu->number != 0 && cpu->timer != on) {
+		cpu->timer = on;
+		lapic_timer(on);
+	}
+}
+
+/* -------- queues; all under the lock -------- */
+
+/* Has another CPU look at its queues soon. */
+static void task_tell(struct cpu *cpu)
+{
+	tasks.idle &= ~(1u << cpu->number);
+	cpu->wanted = true;
+	cpus_kick(cpu);
+}
+
+/*
+ * Puts it into a queue: of this CPU if it is to stay, of the one that it is
+ * bound to, or of all. True: another CPU will take it, for it has been told.
+ */
+static bool task_queue(struct task *task, bool stay)
+{
+	struct cpu *here = cpu_this();
+	struct cpu *cpu = task->bound != NULL ? task->bound : here;
+
+	if (stay || task->bound != NULL) {
+		loam_list_insert_tail(&cpu->ready, &task->ready);
+	} else {
+		loam_list_insert_tail(&tasks.ready, &task->ready);
+		if ((tasks.idle & 1u << here->number) == 0 && tasks.idle != 0) {
+			cpu = &cpus[__builtin_ctz(tasks.idle)];
+		}
+	}
+	if (cpu == here) {
+		tasks.idle &= ~(1u << here->number);
+		return false;
+	}
+	task_tell(cpu);
+	return true;
+}
+
 static void task_make_ready(struct task *task, bool woken)
 {
 	task->state = TASK_READY;
 	task->channel = NULL;
 	task->woken = woken;
-	loam_list_insert_tail(&tasks.ready, &task->ready);
-	tasks.wanted = true;
+	if (!task_queue(task, false)) {
+		cpu_this()->wanted = true;
+	}
 }
 
-void task_tick(void)
+/* The next for this CPU, taken off its queue; NULL: there is none. */
+static struct task *task_pick(struct cpu *cpu)
+{
+	struct loam_list *queue = &tasks.ready;
+
+	cpu->turn = !cpu->turn;
+	if (cpu->state == CPU_LEAVING ||
+	    (!loam_list_empty(&cpu->ready) &&
+	     (cpu->turn || loam_list_empty(&tasks.ready)))) {
+		queue = &cpu->ready;
+	}
+	if (loam_list_empty(queue)) {
+		return NULL;
+	}
+	struct task *next = LOAM_CONTAINER(queue->next, struct task, ready);
+	loam_list_remove(&next->ready);
+	return next;
+}
+
+/* True if a tick should have the running task make way. Without the lock. */
+static bool task_others_wait(const struct cpu *cpu)
+{
+	return !loam_list_empty(&cpu->ready) || !loam_list_empty(&tasks.ready);
+}
+
+static void task_wake_sleepers(void)
 {
 	struct loam_list *link;
 
-	tasks.now++;
-	task_running->ticks++;
 	LOAM_LIST_EACH(link, &tasks.all)
 	{
 		struct task *task = LOAM_CONTAINER(link, struct task, all);
@@ -145,151 +236,188 @@ void task_tick(void)
 			task_make_ready(task, false);
 		}
 	}
-	if (!loam_list_empty(&tasks.ready)) {
-		tasks.wanted = true;
+}
+
+void task_tick(void)
+{
+	struct cpu *cpu = cpu_this();
+
+	cpu->counters.ticks++;
+	cpu_running()->ticks++;
+	if (cpu->number == 0) {
+		uintptr_t state = task_lock();
+		tasks.now++;
+		task_wake_sleepers();
+		task_unlock(state);
+	}
+	if (task_others_wait(cpu)) {
+		cpu->wanted = true;
 	}
 }
 
-/* -------- switching -------- */
+/* -------- switching; all under the lock -------- */
 
 void task_switched(void)
 {
-	struct task *previous = tasks.previous;
+	struct cpu *cpu = cpu_this();
+	struct task *previous = cpu->previous;
 
-	tasks.previous = NULL;
+	cpu->previous = NULL;
 	if (previous != NULL && previous->state == TASK_DEAD) {
 		task_bury(previous);
 	}
 }
 
-/* Interrupts are off. NULL: the kernel's own tables. */
-static void task_load(struct loam_proc *space)
+/*
+ * Interrupts are off. NULL: the kernel's own tables. Others find the CPU by
+ * `root` and `loading` when they change tables: by the new ones before they are
+ * loaded, by the old ones until they are not any more.
+ */
+static void task_load(struct cpu *cpu, struct loam_proc *space)
 {
-	struct loam_proc *from = tasks.space;
+	struct loam_proc *from = cpu->space;
+	loam_phys_t root =
+		space != NULL ? loam_proc_root(space) : kernel.pt.root;
 
 	if (space != NULL) {
 		loam_proc_enter(space);
 	}
-	mmu_load_root(space != NULL ? loam_proc_root(space) : kernel.pt.root);
-	tasks.space = space;
+	cpu->loading = root;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	mmu_load_root(root);
+	cpu->root = root;
+	cpu->space = space;
 	if (from != NULL) {
 		loam_proc_leave(from);
 	}
 }
 
-/* Interrupts are off, next is not the running one. */
-static void task_switch(struct task *next)
+/* next is not the running one. */
+static void task_switch(struct cpu *cpu, struct task *next)
 {
-	struct task *from = task_running;
+	struct task *from = cpu->local.running;
+	unsigned depth = cpu->lock_depth;
 
 	tasks.stats.switches++;
-	tasks.previous = from;
-	task_running = next;
+	cpu->counters.switches++;
+	cpu->previous = from;
+	cpu->local.running = next;
+	task_timer_here(cpu, next != cpu->idle);
 	trap_set_stack(next->stack + next->stack_bytes);
-	if (next->space != NULL && next->space != tasks.space) {
+	if (next->space != NULL && next->space != cpu->space) {
 		tasks.stats.root_loads++;
-		task_load(next->space);
+		task_load(cpu, next->space);
 	}
 	fpu_switch(from, next);
 	trap_switch(&from->context, next->context);
+	/* Perhaps another CPU. */
 	task_switched();
+	cpu_this()->lock_depth = depth;
 }
 
-/*
- * Gives the CPU to the next in the queue, and waits for one if there is none
- * and the running task cannot go on. Interrupts are off.
- */
+/* Gives the CPU to somebody else, for the running task cannot go on. */
 static void task_schedule(void)
 {
-	tasks.wanted = false;
-	while (loam_list_empty(&tasks.ready)) {
-		if (task_running->state == TASK_READY) {
-			return;
-		}
-		cpu_wait_interrupt();
-	}
-	struct task *next =
-		LOAM_CONTAINER(tasks.ready.next, struct task, ready);
-	loam_list_remove(&next->ready);
-	if (next != task_running) {
-		task_switch(next);
-	}
+	struct cpu *cpu = cpu_this();
+
+	cpu->wanted = false;
+	struct task *next = task_pick(cpu);
+	task_switch(cpu, next != NULL ? next : cpu->idle);
 }
 
-/* The running task goes to the end of the queue. Interrupts are off. */
-static void task_requeue(void)
+/* The running task goes to the end of the queue, if there is anybody in it. */
+static void task_make_way(bool stay)
 {
-	loam_list_insert_tail(&tasks.ready, &task_running->ready);
-	task_schedule();
+	struct cpu *cpu = cpu_this();
+	struct task *task = cpu_running();
+
+	cpu->wanted = false;
+	struct task *next = task_pick(cpu);
+	if (next == NULL && cpu->state == CPU_LEAVING && !stay &&
+	    task->bound == NULL) {
+		next = cpu->idle;
+	}
+	if (next == NULL) {
+		return;
+	}
+	(void)task_queue(task, stay);
+	task_switch(cpu, next);
 }
 
 void task_yield(void)
 {
 	uintptr_t state = task_lock();
-	task_requeue();
+	task_make_way(false);
 	task_unlock(state);
 }
 
 /* True if the library, or the task itself, must not be left just now. */
-static bool task_is_kept(void)
+static bool task_is_kept(const struct cpu *cpu)
 {
-	return (tasks.kept | kernel.slabs.cpu[0].busy |
-		kernel.frames.cpus[0].busy | kernel.kspace.temps[0].depth) != 0;
+	return (cpu->kept | cpu->local.slabs->busy | cpu->local.frames->busy |
+		kernel.kspace.temps[cpu->number].depth) != 0;
 }
 
 void task_interrupted(void)
 {
-	if (!tasks.wanted || task_running->state != TASK_READY ||
-	    !loam_list_empty(&task_running->ready)) {
+	struct cpu *cpu = cpu_this();
+
+	if (!cpu->wanted || cpu_running() == cpu->idle) {
 		return;
 	}
-	if (task_is_kept()) {
+	if (task_is_kept(cpu)) {
 		tasks.stats.deferred++;
 		return;
 	}
+	uintptr_t state = task_lock();
 	tasks.stats.preemptions++;
 	tasks.stats.in_kernel++;
-	task_requeue();
+	task_make_way(true);
+	task_unlock(state);
 }
 
 void task_to_user(void)
 {
-	while (tasks.wanted) {
+	while (cpu_this()->wanted) {
+		uintptr_t state = task_lock();
 		tasks.stats.preemptions++;
-		task_requeue();
+		task_make_way(false);
+		task_unlock(state);
 	}
 }
 
 void task_keep(void)
 {
-	tasks.kept++;
+	cpu_this()->kept++;
 	LOAM_COMPILER_BARRIER();
 }
 
 void task_unkeep(void)
 {
+	struct cpu *cpu = cpu_this();
+
 	LOAM_COMPILER_BARRIER();
-	tasks.kept--;
-	if (tasks.wanted && (cpu_read_eflags() & CPU_EFLAGS_IF) != 0) {
-		uintptr_t state = task_lock();
+	cpu->kept--;
+	if (cpu->wanted && (cpu_read_eflags() & CPU_EFLAGS_IF) != 0) {
+		cpu_cli();
 		task_interrupted();
-		task_unlock(state);
+		cpu_sti();
 	}
 }
 
 bool task_sleep(const void *channel, uint64_t wake_tick)
 {
 	uintptr_t state = task_lock();
-	struct task *task = task_running;
+	struct task *task = cpu_running();
 
 	task->state = TASK_SLEEPING;
 	task->channel = channel;
 	task->wake_tick = wake_tick;
-	if (wake_tick != TASK_FOREVER) {
-		task_timer(true);
-	}
+	tasks.timed += wake_tick != TASK_FOREVER;
+	task_timer();
 	task_schedule();
-	task_timer(tasks.stats.count > 1);
+	tasks.timed -= wake_tick != TASK_FOREVER;
+	task_timer();
 	bool woken = task->woken;
 	task_unlock(state);
 	return woken;
@@ -322,13 +450,101 @@ void task_rouse(struct task *task)
 
 void task_leave_space(void)
 {
-	uintptr_t state = task_lock();
+	uintptr_t state = cpu_read_eflags();
+	struct task *task = cpu_running();
+	struct loam_proc *space = task->space;
 
-	if (tasks.space != NULL && tasks.space == task_running->space) {
-		task_load(NULL);
+	cpu_cli();
+	struct cpu *cpu = cpu_this();
+	if (space != NULL && cpu->space == space) {
+		task_load(cpu, NULL);
 	}
-	task_running->space = NULL;
-	task_unlock(state);
+	task->space = NULL;
+	cpu_write_eflags(state);
+	if (space != NULL) {
+		cpus_forget_root(loam_proc_root(space));
+	}
+}
+
+bool task_drop_lazy_space(void)
+{
+	struct cpu *cpu = cpu_this();
+
+	if (cpu->space == NULL || cpu_running()->space == cpu->space) {
+		return false;
+	}
+	task_load(cpu, NULL);
+	return true;
+}
+
+/* -------- idle CPUs -------- */
+
+_Noreturn void task_idle(void)
+{
+	for (;;) {
+		task_lock();
+		struct cpu *cpu = cpu_this();
+		tasks.idle &= ~(1u << cpu->number);
+		cpu->wanted = false;
+		struct task *next = task_pick(cpu);
+		if (next != NULL) {
+			task_switch(cpu, next);
+		} else if (cpu->state != CPU_LEAVING) {
+			tasks.idle |= 1u << cpu->number;
+		}
+		bool leave = next == NULL && cpu->state == CPU_LEAVING;
+		bool wait = next == NULL && !leave;
+		task_unlock(0);
+		if (leave) {
+			cpus_park();
+		} else if (wait) {
+			cpu_wait_interrupt();
+		}
+	}
+}
+
+static void task_idle_begin(void *argument)
+{
+	(void)argument;
+	task_idle();
+}
+
+static struct task *task_idler(struct cpu *cpu, unsigned char *stack,
+			       size_t stack_bytes)
+{
+	struct task *idle = &tasks.idlers[cpu->number];
+
+	idle->name = "idle";
+	idle->state = TASK_READY;
+	idle->stack = stack;
+	idle->stack_bytes = stack_bytes;
+	loam_list_init(&idle->ready);
+	loam_list_init(&cpu->ready);
+	cpu->root = kernel.pt.root;
+	cpu->loading = kernel.pt.root;
+	cpu->idle = idle;
+	return idle;
+}
+
+void task_init_cpu(struct cpu *cpu, void *stack, size_t stack_bytes)
+{
+	cpu->local.running = task_idler(cpu, stack, stack_bytes);
+}
+
+int task_init(void)
+{
+	struct task *task = &tasks.first;
+	struct cpu *cpu = cpu_this();
+
+	loam_list_init(&tasks.ready);
+	loam_list_init(&tasks.all);
+	loam_list_init(&task->ready);
+	loam_list_insert_tail(&tasks.all, &task->all);
+	task->name = "shell";
+	task->stack = (unsigned char *)boot_stack_bottom;
+	task->stack_bytes = KERNEL_STACK_BYTES;
+	tasks.stats.count = 1;
+	return task_prepare(task_idler(cpu, NULL, 0), task_idle_begin, NULL);
 }
 
 /* -------- beginning and end -------- */
@@ -355,17 +571,26 @@ int task_prepare(struct task *task, void (*entry)(void *argument),
 	return 0;
 }
 
+void task_bind(struct task *task, struct cpu *cpu)
+{
+	uintptr_t state = task_lock();
+
+	task->bound = cpu;
+	cpu->bound++;
+	task_unlock(state);
+}
+
 void task_ready(struct task *task)
 {
 	uintptr_t state = task_lock();
 
 	loam_list_insert_tail(&tasks.all, &task->all);
 	tasks.stats.count++;
-	task_timer(true);
+	task_timer();
 	/* Who made it goes on until its time is over. */
-	bool wanted = tasks.wanted;
+	bool wanted = cpu_this()->wanted;
 	task_make_ready(task, false);
-	tasks.wanted = wanted;
+	cpu_this()->wanted = wanted;
 	task_unlock(state);
 }
 
@@ -390,8 +615,8 @@ static void task_free(struct task *task)
 	kfree(task);
 }
 
-struct task *task_create(const char *name, void (*entry)(void *argument),
-			 void *argument)
+struct task *task_create_on(struct cpu *cpu, const char *name,
+			    void (*entry)(void *argument), void *argument)
 {
 	struct task *task = kzalloc(sizeof(*task));
 
@@ -400,21 +625,34 @@ struct task *task_create(const char *name, void (*entry)(void *argument),
 	}
 	task->name = name;
 	task->release = task_free;
-	if (task_start(task, entry, argument) != 0) {
+	if (task_prepare(task, entry, argument) != 0) {
 		kfree(task);
 		return NULL;
 	}
+	if (cpu != NULL) {
+		task_bind(task, cpu);
+	}
+	task_ready(task);
 	return task;
+}
+
+struct task *task_create(const char *name, void (*entry)(void *argument),
+			 void *argument)
+{
+	return task_create_on(NULL, name, entry, argument);
 }
 
 void task_bury(struct task *task)
 {
 	uintptr_t state = task_lock();
 
-	LOAM_VERIFY(task != task_running && task->state >= TASK_ENDED);
+	LOAM_VERIFY(task != cpu_running() && task->state >= TASK_ENDED);
 	loam_list_remove(&task->all);
 	tasks.stats.count--;
-	task_timer(tasks.stats.count > 1);
+	if (task->bound != NULL) {
+		task->bound->bound--;
+	}
+	task_timer();
 	fpu_forget(task);
 	task_unlock(state);
 	vfree(task->stack);
@@ -424,7 +662,7 @@ void task_bury(struct task *task)
 _Noreturn static void task_finish(enum task_state end)
 {
 	task_lock();
-	task_running->state = end;
+	cpu_running()->state = end;
 	task_schedule();
 	loam_panic("a task that has ended goes on");
 }
@@ -442,7 +680,8 @@ _Noreturn void task_leave(void)
 _Noreturn void trap_thread_begin(void (*entry)(void *argument), void *argument)
 {
 	task_switched();
-	cpu_sti();
+	cpu_this()->lock_depth = 1;
+	task_unlock(CPU_EFLAGS_IF);
 	entry(argument);
 	task_end();
 }
@@ -473,27 +712,57 @@ void task_stats(struct task_stats *out)
 	task_unlock(state);
 }
 
-int task_check(void)
+/* How many are in a queue; -1 if one of them should not be. */
+static int task_check_queue(const struct loam_list *queue)
 {
 	struct loam_list *link;
-	unsigned queued = 0;
-	unsigned ready = 0;
+	int count = 0;
+
+	LOAM_LIST_EACH(link, queue)
+	{
+		if (LOAM_CONTAINER(link, struct task, ready)->state !=
+		    TASK_READY) {
+			return -1;
+		}
+		count++;
+	}
+	return count;
+}
+
+static int task_check_locked(void)
+{
+	struct loam_list *link;
+	int queued = task_check_queue(&tasks.ready);
+	int ready = 0;
 	unsigned count = 0;
 
-	LOAM_LIST_EACH(link, &tasks.ready)
-	{
-		LOAM_CHECK(LOAM_CONTAINER(link, struct task, ready)->state ==
-			   TASK_READY);
-		queued++;
+	LOAM_CHECK(queued >= 0);
+	for (unsigned i = 0; i < cpus_count; i++) {
+		int own = task_check_queue(&cpus[i].ready);
+		const struct task *running = cpus[i].local.running;
+		if (running == NULL) {
+			continue; /* it was never started */
+		}
+		LOAM_CHECK(own >= 0 && running->state == TASK_READY);
+		queued += own;
+		ready -= running != cpus[i].idle;
 	}
 	LOAM_LIST_EACH(link, &tasks.all)
 	{
-		struct task *task = LOAM_CONTAINER(link, struct task, all);
-		ready += task->state == TASK_READY && task != task_running;
+		ready += LOAM_CONTAINER(link, struct task, all)->state ==
+			 TASK_READY;
 		count++;
 	}
 	LOAM_CHECK(queued == ready);
 	LOAM_CHECK(count == tasks.stats.count);
-	LOAM_CHECK(tasks.timer == (count > 1));
+	LOAM_CHECK(lapic_is_used() || tasks.timer == task_timer_is_needed());
 	return 0;
+}
+
+int task_check(void)
+{
+	uintptr_t state = task_lock();
+	int error = task_check_locked();
+	task_unlock(state);
+	return error;
 }

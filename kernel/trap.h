@@ -15,6 +15,8 @@
 #define TRAP_MACHINE_CHECK 18u
 #define TRAP_COUNT 32u /* exceptions; interrupt line n is vector 32 + n */
 #define TRAP_LINES 16u
+#define TRAP_LOCALS 16u /* of the CPUs themselves: from vector 48 on */
+#define TRAP_VECTORS (TRAP_COUNT + TRAP_LINES + TRAP_LOCALS)
 
 /* Bits of a page fault's error code, as the x86 has them. */
 #define TRAP_PF_PRESENT 1u
@@ -41,8 +43,13 @@ struct trap_report {
  */
 bool trap_expect(void (*fn)(void *arg), void *arg, struct trap_report *out);
 
-/* Loads the interrupt table and the handlers of exceptions. */
+struct cpu;
+
+/* Makes the interrupt table, and prepares the CPU that runs this. */
 void trap_init(void);
+
+/* Loads the tables of a CPU, the one that runs this, and finds it by them. */
+void trap_init_cpu(struct cpu *cpu);
 
 /* Moves interrupt lines 0 to 15 to vectors 32 to 47, all of them masked. */
 void irq_init(void);
@@ -99,11 +106,17 @@ void trap_dispatch(struct trap_frame *frame);
 /* Calls the handler of an interrupt line and tells the controllers. */
 void irq_dispatch(unsigned line);
 
+/* An interrupt of the CPU's own, by its number from 0 on (lapic.h). */
+void local_dispatch(unsigned number);
+
+/* A non-maskable interrupt: another CPU has reported a fault (stop.c). */
+void trap_nmi(const struct trap_frame *frame);
+
 /*
  * Reports an exception nobody expects and stops, or goes where trap_expect()
  * waits.
  */
-_Noreturn void exception_handle(struct trap_frame *frame);
+_Noreturn void exception_handle(const struct trap_frame *frame);
 
 /*
  * Where trap_expect() waits for an exception, which the caller then must end
@@ -111,9 +124,6 @@ _Noreturn void exception_handle(struct trap_frame *frame);
  */
 struct trap_context *exception_expected(uint32_t vector, uint32_t error,
 					uintptr_t pc);
-
-/* Before a report: interrupts off, and the end if one is being made already. */
-void exception_begin(void);
 
 /* "page fault" and the like. */
 const char *exception_name(uint32_t vector);
@@ -132,6 +142,11 @@ void exception_print_overflow(uintptr_t sp);
  * the first link of a chain of frame pointers, or anything else.
  */
 void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp);
+
+/* The same on another task's stack. */
+struct task;
+void exception_trace_of(const struct task *task, uintptr_t pc, uintptr_t sp,
+			uintptr_t fp);
 
 /* The machine's part: prints all registers, sp as it was at that moment. */
 void exception_print_registers(const struct trap_frame *frame, uintptr_t sp);

@@ -51,13 +51,14 @@ KERNEL_CFLAGS := $(BASE_CFLAGS) $(KERNEL_ARCH_$(ARCH)) -ffreestanding \
 	-DLOAM_CONFIG_FILE='"loam_kernel_config.h"' \
 	-DKERNEL_LAYOUT_FILE='"layout_$(LAYOUT).h"' -DKERNEL_PAE=$(if $(filter \
 	1,$(PAE)),1,0) \
-	$(if $(filter 1,$(DEBUG)),-O1 -g -foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)
+	$(if $(filter 1,$(DEBUG)),-O1 -g -fno-omit-frame-pointer \
+		-foptimize-sibling-calls -DLOAM_DEBUG=1,-O2)
 
 # A stack trace follows frame pointers, so the kernel's own files keep theirs;
 # the library's hot paths do without, and so do kmalloc and kfree, which jump
-# to it, so that its reports name their callers.
+# to it, so that its reports name their callers. Debug builds keep all of them.
 KERNEL_OWN_CFLAGS := -fno-omit-frame-pointer -fno-optimize-sibling-calls
-KERNEL_HOT := $(KERNEL_DIR)/kernel/alloc.o
+KERNEL_HOT := $(KERNEL_DIR)/kernel/alloc.o $(KERNEL_DIR)/kernel/x86/spin.o
 
 KERNEL_LIBRARY_OBJECTS := $(LIBRARY_SOURCES:%.c=$(KERNEL_DIR)/%.o)
 KERNEL_OWN_OBJECTS := $(KERNEL_SOURCES:%.c=$(KERNEL_DIR)/%.o)

@@ -43,7 +43,8 @@ struct loam_boot_info {
 	const char *source; /* "E820", "E801", "88h", "Multiboot map" */
 	char loader[64];
 	char cmdline[LOAM_BOOT_CMDLINE];
-	uint32_t entry_count; /* raw firmware entries, for printing */
+	loam_phys_t acpi_root; /* ACPI's root pointer; 0: to be looked for */
+	uint32_t entry_count;  /* raw firmware entries, for printing */
 	uint32_t entry_capacity;
 	struct loam_memmap_entry *entries;
 	uint32_t reserved_count;

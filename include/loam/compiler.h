@@ -55,4 +55,13 @@ static inline void loam_store_wide(uint64_t *at, uint64_t value)
 #endif
 }
 
+/*
+ * The same, and what the compiler knows of an integer variable is gone: what it
+ * computed from it, such as an address, is computed anew, in an operand and
+ * not in a register that it would have to keep. Emits nothing. One that has
+ * bytes of its own, on i386.
+ */
+#define LOAM_COMPILER_HIDE(variable)                                           \
+	__asm__ volatile("" : "+q"(variable) : : "memory")
+
 #endif

@@ -102,6 +102,11 @@ static inline void loam_cpu_leave(unsigned cpu)
 #define LOAM_SLAB_CPUS LOAM_MAX_CPUS
 #endif
 
+/* The same of the frame floor: where the fast paths find a CPU's frames. */
+#ifndef LOAM_FRAME_CPU
+#define LOAM_FRAME_CPU(frames, id) (&(frames)->cpus[id])
+#endif
+
 /*
  * Most caches of one instance, and one; and into how many groups CPUs are
  * divided, whose objects the slab floor keeps apart. The product is at most

@@ -60,7 +60,7 @@ static LOAM_ALWAYS_INLINE loam_pfn_t loam_frame_pop(struct loam_frames *frames,
 {
 	loam_pfn_t pfn = LOAM_PFN_NONE;
 	unsigned number = loam_cpu_enter();
-	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
 	struct loam_frame_stack *stack = &cpu->locals[0].stack;
 	if (LOAM_LIKELY((frames->fault_armed | cpu->busy) == 0)) {
 		loam_frame_cpu_claim(cpu);
@@ -146,7 +146,7 @@ static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
 {
 	bool pushed = false;
 	unsigned number = loam_cpu_enter();
-	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
 	if (LOAM_LIKELY(loam_frame_is_plain(frames, pfn, 0))) {
 		uint32_t gathers =
 			__atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);

@@ -21,6 +21,7 @@ enum loam_rank {
 	LOAM_RANK_SLAB_LIST,  /* the list of caches */
 	LOAM_RANK_HEAP,       /* a classic heap behind kmalloc */
 	LOAM_RANK_KMALLOC,
+	LOAM_RANK_HOST,        /* the host's, for what the floors above ask */
 	LOAM_RANK_PROC_OBJECT, /* pages that several address spaces show */
 	LOAM_RANK_PROC,        /* one address space */
 	LOAM_RANK_PROCS,       /* the list of address spaces */

@@ -147,7 +147,7 @@ static inline loam_phys_t loam_proc_root(const struct loam_proc *proc);
 /*
  * Tells that some CPU has the space loaded, or that none has: changes are
  * flushed only while one has. The caller loads the root itself, after the first
- * and before the second.
+ * and before the second. Context: any, and under any lock: they take none.
  */
 void loam_proc_enter(struct loam_proc *proc);
 void loam_proc_leave(struct loam_proc *proc);
@@ -436,7 +436,6 @@ struct loam_proc {
 	struct loam_tree regions;       /* L */
 	struct loam_region *last;       /* L: found last, or NULL */
 	uint32_t generation;            /* L: counts changes of regions */
-	unsigned loaded;                /* L: CPUs that have it loaded */
 	bool ending;                    /* set by the host's out_of_memory, P */
 	size_t address_bytes;           /* L */
 	size_t resident_frames;         /* L */

@@ -100,7 +100,8 @@ struct loam_pt {
 	loam_phys_t root;
 	uintptr_t bias; /* subtracted from every address: 0 on hardware */
 	enum loam_tlb_policy policy;
-	bool live;   /* some CPU may use it: changes are flushed */
+	/* CPUs that may use it, or 1: while not 0, changes are flushed */
+	uint32_t live;
 	bool shares; /* some bit of shared is set */
 	bool lends;  /* tables of level 0 may be shared: see pt_leaf.h */
 	struct loam_tlb_stats stats;

@@ -169,6 +169,9 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
 						   struct loam_slab_cpu *cpu,
 						   size_t code)
 {
+	if (!LOAM_SLAB_TOP_STORED) {
+		LOAM_COMPILER_HIDE(code);
+	}
 	void **top = cpu->top[code];
 	void *object = top[-1];
 	if (LOAM_LIKELY(object != NULL)) {
@@ -177,7 +180,7 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
 		}
 		*LOAM_SLAB_SHADOW_AT(slabs, object) = (uint8_t)code;
 		if (!LOAM_SLAB_TOP_STORED) {
-			LOAM_COMPILER_BARRIER();
+			LOAM_COMPILER_HIDE(code);
 			cpu->top[code]--;
 		}
 	}
@@ -231,7 +234,7 @@ static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
 			if (LOAM_SLAB_TOP_STORED) {
 				cpu->top[code] = top + 1;
 			} else {
-				LOAM_COMPILER_BARRIER();
+				LOAM_COMPILER_HIDE(code);
 				cpu->top[code]++;
 			}
 			pushed = true;

@@ -2,7 +2,9 @@
 /* The i386's part of exception reports: registers, and the fault task. */
 
 #include "../console.h"
+#include "../cpus.h"
 #include "../machine.h"
+#include "../stop.h"
 #include "../symbols.h"
 #include "../task.h"
 #include "../trap.h"
@@ -42,7 +44,7 @@ uintptr_t exception_stack_of(const struct trap_frame *frame)
 /* Runs as the fault task: on its own stack, the kernel's state in its TSS. */
 void trap_double_fault(void)
 {
-	struct gdt_tss *tss = &gdt_tss_kernel;
+	struct gdt_tss *tss = &cpu_this()->gdt.kernel;
 	struct trap_context *context =
 		exception_expected(TRAP_DOUBLE_FAULT, 0, tss->eip);
 	char name[64];
@@ -59,7 +61,7 @@ void trap_double_fault(void)
 		tss->eax = 1;
 		return;
 	}
-	exception_begin();
+	stop_begin();
 	kprintf("\ndouble fault at 0x%08x %s\n", tss->eip,
 		symbol_format(name, tss->eip));
 	exception_print_overflow(tss->esp);
@@ -79,5 +81,6 @@ void trap_double_fault(void)
 	exception_print_page_fault(TRAP_PF_WRITE);
 	exception_print_registers(&frame, tss->esp);
 	exception_trace(tss->eip, tss->esp, tss->ebp);
+	stop_report();
 	machine_exit(false);
 }

@@ -12,6 +12,8 @@
 #define GDT_TSS_FAULT 0x20u
 #define GDT_USER_CODE 0x2Bu /* ring 3 is in the lowest two bits */
 #define GDT_USER_DATA 0x33u
+#define GDT_LOCAL 0x38u /* the CPU's own struct cpu */
+#define GDT_ENTRIES 8u
 
 /* The task state as the i386 saves and loads it. */
 struct gdt_tss {
@@ -26,19 +28,38 @@ struct gdt_tss {
 };
 LOAM_STATIC_ASSERT(sizeof(struct gdt_tss) == 104, "as the manual says");
 
-/*
- * What the CPU saved of the kernel when it switched to the fault task. Its esp0
- * is where the kernel's stack begins when it is entered from ring 3.
- */
-extern struct gdt_tss gdt_tss_kernel;
+/* One CPU's table. */
+struct gdt_cpu {
+	/*
+	 * What the CPU saved of the kernel when it switched to the fault task.
+	 * Its esp0 is where the kernel's stack begins when it is entered from
+	 * ring 3.
+	 */
+	struct gdt_tss kernel;
+	struct gdt_tss fault;
+	uint64_t entries[GDT_ENTRIES];
+	/* Where the stack of the fault task ends; NULL: the boot CPU's. */
+	char *fault_stack;
+};
+
+#define GDT_FAULT_STACK_BYTES 4096u
+
+/* Before gdt_init(), for another CPU than the first. */
+static inline void gdt_set_fault_stack(struct gdt_cpu *gdt, char *stack)
+{
+	gdt->fault_stack = stack + GDT_FAULT_STACK_BYTES;
+}
+
+struct cpu;
 
 /*
- * Loads segments and the task register. fault_entry runs as a task of its
+ * Makes the CPU's table, and loads segments, the task register and FS, by which
+ * the CPU finds its struct cpu from here on. fault_entry runs as a task of its
  * own, on its own stack, whenever an exception cannot be delivered.
  */
-void gdt_init(void (*fault_entry)(void));
+void gdt_init(struct cpu *cpu, void (*fault_entry)(void));
 
-/* Tells both tasks the page directory they run on. */
+/* Tells both tasks of this CPU the page directory they run on. */
 void gdt_set_directory(uint32_t cr3);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The interrupt table, and who handles which of its vectors. */
 
+#include "../cpus.h"
 #include "../process.h"
 #include "../task.h"
 #include "../usercopy.h"
@@ -22,7 +23,7 @@ static uint64_t idt_gate(uint32_t entry, uint32_t selector, uint32_t type)
 	       (entry & 0xFFFFu);
 }
 
-void trap_init(void)
+void trap_init_cpu(struct cpu *cpu)
 {
 	struct {
 		uint16_t padding;
@@ -30,8 +31,13 @@ void trap_init(void)
 		uint32_t base;
 	} pointer = { 0, sizeof(idt_entries) - 1, (uintptr_t)idt_entries };
 
-	gdt_init(trap_fault_task);
-	for (unsigned i = 0; i < TRAP_COUNT + TRAP_LINES; i++) {
+	gdt_init(cpu, trap_fault_task);
+	__asm__ volatile("lidt %0" : : "m"(pointer.limit) : "memory");
+}
+
+void trap_init(void)
+{
+	for (unsigned i = 0; i < TRAP_VECTORS; i++) {
 		idt_entries[i] =
 			idt_gate(trap_vectors[i], GDT_CODE, IDT_INTERRUPT_GATE);
 	}
@@ -40,7 +46,7 @@ void trap_init(void)
 			 IDT_INTERRUPT_GATE | IDT_RING_3);
 	idt_entries[TRAP_DOUBLE_FAULT] =
 		idt_gate(0, GDT_TSS_FAULT, IDT_TASK_GATE);
-	__asm__ volatile("lidt %0" : : "m"(pointer.limit) : "memory");
+	trap_init_cpu(&cpus[0]);
 }
 
 /* From ring 3 with interrupts on, from the kernel as it was. */
@@ -79,8 +85,16 @@ static void trap_exception(struct trap_frame *frame)
 
 void trap_dispatch(struct trap_frame *frame)
 {
+	if (frame->vector == TRAP_NMI) {
+		/* On a stack that nobody may be switched from. */
+		trap_nmi(frame);
+		return;
+	}
 	if (frame->vector == TRAP_PAGE_FAULT) {
 		trap_page_fault(frame);
+	} else if (frame->vector >= TRAP_COUNT + TRAP_LINES) {
+		local_dispatch((unsigned)frame->vector - TRAP_COUNT -
+			       TRAP_LINES);
 	} else if (frame->vector >= TRAP_COUNT) {
 		irq_dispatch(frame->vector - TRAP_COUNT);
 	} else {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference kernel's configuration of the library: one CPU so far. */
+/* The reference kernel's configuration of the library. */
 #ifndef LOAM_KERNEL_CONFIG_H
 #define LOAM_KERNEL_CONFIG_H
 
-/* Per-CPU arrays have one element: a machine of 5 MiB counts its pages. */
-#define LOAM_MAX_CPUS 1
+#include "cpu_local.h"
 
 /* Where the layout has them, for the slabs' fast paths: no loads. */
 #include KERNEL_LAYOUT_FILE

@@ -51,7 +51,7 @@ int trap_call_arguments(const struct trap_frame *frame, uintptr_t *to,
 extern const char trap_entry_syscall[];
 extern const char trap_thread_entry[];
 
-/* Entry points of vectors 0 to 47, and of the double-fault task. */
+/* Entry points of vectors 0 to 63, and of the double-fault task. */
 extern const uint32_t trap_vectors[];
 void trap_fault_task(void);
 

@@ -4,14 +4,16 @@
 ; Each vector leaves the same frame (struct trap_frame): the CPU pushes an
 ; error code for some exceptions, for all others we push a 0 in its place. From
 ; ring 3 the CPU has pushed the user's stack first, and the segment registers are
-; the user's: they are saved, and DS and ES made the kernel's.
+; the user's: they are saved, and DS and ES made the kernel's, and FS the CPU's.
 
 TRAP_COUNT	equ 32
 TRAP_LINES	equ 16
+TRAP_LOCALS	equ 16
 ; Vectors for which the CPU pushes an error code: 8, 10 to 14, 17.
 ERROR_CODES	equ (1 << 8) | (0x1F << 10) | (1 << 17)
 TRAP_SYSCALL	equ 0x80
 GDT_DATA	equ 0x10
+GDT_LOCAL	equ 0x38
 
 extern trap_dispatch
 extern trap_syscall
@@ -21,7 +23,7 @@ extern trap_thread_begin
 section .text
 
 %assign vector 0
-%rep TRAP_COUNT + TRAP_LINES
+%rep TRAP_COUNT + TRAP_LINES + TRAP_LOCALS
 trap_entry_%[vector]:
 %if vector >= TRAP_COUNT || (ERROR_CODES & (1 << vector)) == 0
 	push dword 0
@@ -40,6 +42,8 @@ trap_entry_%[vector]:
 	mov edx, GDT_DATA
 	mov ds, edx
 	mov es, edx
+	mov edx, GDT_LOCAL
+	mov fs, edx
 	cld
 	mov eax, esp			; the frame
 %endmacro
@@ -144,7 +148,7 @@ section .rodata
 global trap_vectors
 trap_vectors:
 %assign vector 0
-%rep TRAP_COUNT + TRAP_LINES
+%rep TRAP_COUNT + TRAP_LINES + TRAP_LOCALS
 	dd trap_entry_%[vector]
 %assign vector vector + 1
 %endrep

@@ -3,6 +3,7 @@
 
 #include <loam/mem.h>
 
+#include "../cpus.h"
 #include "../process.h"
 #include "../task.h"
 #include "../usercopy.h"
@@ -47,7 +48,7 @@ void *trap_prepare(void *stack_end, void (*entry)(void *argument),
 
 void trap_set_stack(void *stack_end)
 {
-	gdt_tss_kernel.esp0 = (uintptr_t)stack_end;
+	cpu_this()->gdt.kernel.esp0 = (uintptr_t)stack_end;
 }
 
 int trap_call_arguments(const struct trap_frame *frame, uintptr_t *to,

@@ -5,6 +5,7 @@
 #include "../kernel.h"
 #include "../machine.h"
 #include "../report.h"
+#include "../stop.h"
 #include "../symbols.h"
 #include "../task.h"
 #include "cpu.h"
@@ -14,9 +15,8 @@
 #define TRACE_MOST 24u /* lines */
 #define TRACE_DIGITS (2 * (int)sizeof(uintptr_t))
 
-static struct trap_context *exception_context; /* of trap_expect() */
+/* Of the last exception that was expected. */
 static struct trap_report exception_report;
-static bool exception_reporting; /* a second one while reporting: give up */
 
 static const char *const exception_names[TRAP_COUNT] = {
 	"divide error",
@@ -70,7 +70,8 @@ static bool trace_is_return(uintptr_t address)
  * stack that can be a return address is shown, and those that the chain of
  * frame pointers does not confirm are marked: they may be left from before.
  */
-void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
+void exception_trace_of(const struct task *task, uintptr_t pc, uintptr_t sp,
+			uintptr_t fp)
 {
 	uintptr_t bottom;
 	uintptr_t top;
@@ -79,7 +80,7 @@ void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
 
 	kprintf("stack trace (? : perhaps):\n");
 	kprintf("    %0*zx  %s\n", TRACE_DIGITS, pc, symbol_format(name, pc));
-	task_stack(&bottom, &top);
+	task_stack_of(task, &bottom, &top);
 	if (sp < bottom && bottom - sp <= LOAM_PAGE_SIZE) {
 		sp = bottom; /* it overflowed */
 	}
@@ -104,6 +105,11 @@ void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
 		kprintf("  %c %0*zx  %s\n", sure ? ' ' : '?', TRACE_DIGITS,
 			word, symbol_format(name, word));
 	}
+}
+
+void exception_trace(uintptr_t pc, uintptr_t sp, uintptr_t fp)
+{
+	exception_trace_of(task_current(), pc, sp, fp);
 }
 
 void exception_print_access(uintptr_t address, uint32_t error)
@@ -141,16 +147,6 @@ void exception_print_page_fault(uint32_t error)
 	report_walk(address);
 }
 
-void exception_begin(void)
-{
-	cpu_cli();
-	if (exception_reporting) {
-		kprintf("\nanother exception while reporting one: stopping\n");
-		machine_exit(false);
-	}
-	exception_reporting = true;
-}
-
 void exception_print_overflow(uintptr_t sp)
 {
 	uintptr_t bottom;
@@ -175,7 +171,7 @@ _Noreturn static void exception_panic(const struct trap_frame *frame)
 	uint32_t error = (uint32_t)frame->error;
 	char name[64];
 
-	exception_begin();
+	stop_begin();
 	kprintf("\nexception %u, %s, error code 0x%x\n", vector,
 		exception_name(vector), error);
 	kprintf("at %p %s\n", (void *)pc, symbol_format(name, pc));
@@ -187,25 +183,27 @@ _Noreturn static void exception_panic(const struct trap_frame *frame)
 	}
 	exception_print_registers(frame, sp);
 	exception_trace(pc, sp, TRAP_FRAME_FP(frame));
+	stop_report();
 	machine_exit(false);
 }
 
 struct trap_context *exception_expected(uint32_t vector, uint32_t error,
 					uintptr_t pc)
 {
-	struct trap_context *context = exception_context;
+	struct task *task = task_current();
+	struct trap_context *context = task->expecting;
 
 	if (context != NULL) {
 		exception_report.vector = vector;
 		exception_report.error = error;
 		exception_report.address = cpu_read_cr2();
 		exception_report.pc = pc;
-		exception_context = NULL;
+		task->expecting = NULL;
 	}
 	return context;
 }
 
-_Noreturn void exception_handle(struct trap_frame *frame)
+_Noreturn void exception_handle(const struct trap_frame *frame)
 {
 	struct trap_context *context = exception_expected(
 		(uint32_t)frame->vector, (uint32_t)frame->error,
@@ -225,8 +223,8 @@ bool trap_expect(void (*fn)(void *arg), void *arg, struct trap_report *out)
 		*out = exception_report;
 		return true;
 	}
-	exception_context = &context;
+	task_current()->expecting = &context;
 	fn(arg);
-	exception_context = NULL;
+	task_current()->expecting = NULL;
 	return false;
 }

@@ -2,10 +2,14 @@
 /* Keeps floating-point and SSE registers of programs apart, lazily. */
 
 /*
- * The registers belong to the task that used them last, its owner. While
+ * A CPU's registers belong to the task that used them last, its owner. While
  * another one runs, CR0.TS makes its first use trap; the handler saves them for
  * the owner and loads those of the task that runs. So a program that does
  * without never pays, and one that is alone with them pays once.
+ *
+ * Where a task may go on on another CPU, its registers are saved when it makes
+ * way after having used them. They still count as loaded here, until another
+ * CPU has loaded them (task->fpu_cpu).
  *
  * A task's area is made at its first use, and what it finds then is the state
  * after FNINIT with all SSE registers zero: nothing of anybody else's.
@@ -16,6 +20,7 @@
 
 #include <loam/mem.h>
 
+#include "../cpus.h"
 #include "../kernel.h"
 #include "../task.h"
 #include "cpu.h"
@@ -34,17 +39,15 @@ static struct {
 	bool present;
 	bool fxsr;
 	bool sse2;
-	bool trapping; /* CR0.TS is set */
-	struct task *owner;
 	unsigned char fresh[FPU_AREA_BYTES]; /* what a first use finds */
 } fpu;
 
-static void fpu_set_trapping(bool on)
+static void fpu_set_trapping(struct cpu *cpu, bool on)
 {
-	if (on == fpu.trapping) {
+	if (on == cpu->fpu_trapping) {
 		return;
 	}
-	fpu.trapping = on;
+	cpu->fpu_trapping = on;
 	if (on) {
 		cpu_write_cr0(cpu_read_cr0() | CPU_CR0_TS);
 	} else {
@@ -84,6 +87,24 @@ static bool fpu_is_present(void)
 	return status == 0;
 }
 
+void fpu_init_cpu(void)
+{
+	struct cpu *cpu = cpu_this();
+
+	cpu_write_cr0((cpu_read_cr0() & ~(uintptr_t)(CPU_CR0_EM | CPU_CR0_TS)) |
+		      CPU_CR0_MP | CPU_CR0_NE);
+	if (fpu.fxsr) {
+		cpu_write_cr4(cpu_read_cr4() | CPU_CR4_OSFXSR |
+			      CPU_CR4_OSXMMEXCPT);
+	}
+	if (fpu.present) {
+		__asm__ volatile("fninit");
+	}
+	cpu->fpu_owner = NULL;
+	cpu->fpu_trapping = false;
+	fpu_set_trapping(cpu, true);
+}
+
 void fpu_init(void)
 {
 	uint32_t id[4] = { 0 };
@@ -97,8 +118,6 @@ void fpu_init(void)
 	fpu.fxsr = fpu.present && (id[3] & CPU_CPUID_FXSR) != 0;
 	fpu.sse2 = fpu.fxsr && (id[3] & CPU_CPUID_SSE2) != 0;
 	if (fpu.fxsr) {
-		cpu_write_cr4(cpu_read_cr4() | CPU_CR4_OSFXSR |
-			      CPU_CR4_OSXMMEXCPT);
 		const uint16_t control = FPU_CONTROL;
 		const uint32_t mxcsr = FPU_MXCSR;
 		memcpy(fpu.fresh, &control, sizeof(control));
@@ -106,13 +125,23 @@ void fpu_init(void)
 	} else if (fpu.present) {
 		fpu_save(fpu.fresh);
 	}
-	fpu_set_trapping(true);
+	fpu_init_cpu();
+}
+
+/* True if what is in the CPU's registers is the task's. */
+static bool fpu_holds(const struct cpu *cpu, const struct task *task)
+{
+	return cpu->fpu_owner == task && task->fpu_cpu == cpu;
 }
 
 void fpu_switch(struct task *from, struct task *next)
 {
-	(void)from;
-	fpu_set_trapping(fpu.owner != next);
+	struct cpu *cpu = cpu_this();
+
+	if (cpus_count > 1 && !cpu->fpu_trapping && fpu_holds(cpu, from)) {
+		fpu_save(from->fpu);
+	}
+	fpu_set_trapping(cpu, !fpu_holds(cpu, next));
 }
 
 bool fpu_trap(void)
@@ -129,12 +158,14 @@ bool fpu_trap(void)
 		}
 		memcpy(task->fpu, fpu.fresh, FPU_AREA_BYTES);
 	}
-	fpu_set_trapping(false);
-	if (fpu.owner != task) {
-		if (fpu.owner != NULL) {
-			fpu_save(fpu.owner->fpu);
+	struct cpu *cpu = cpu_this();
+	fpu_set_trapping(cpu, false);
+	if (!fpu_holds(cpu, task)) {
+		if (cpus_count == 1 && cpu->fpu_owner != NULL) {
+			fpu_save(cpu->fpu_owner->fpu);
 		}
-		fpu.owner = task;
+		cpu->fpu_owner = task;
+		task->fpu_cpu = cpu;
 		fpu_load(task->fpu);
 	}
 	return true;
@@ -152,7 +183,7 @@ int fpu_fork(struct task *child)
 		return -LOAM_ENOMEM;
 	}
 	uintptr_t state = task_lock();
-	if (fpu.owner == task) {
+	if (fpu_holds(cpu_this(), task)) {
 		/* It runs, so its registers do not trap. */
 		fpu_save(task->fpu);
 	}
@@ -163,9 +194,14 @@ int fpu_fork(struct task *child)
 
 void fpu_forget(struct task *task)
 {
-	if (fpu.owner == task) {
-		fpu.owner = NULL;
-		fpu_set_trapping(true);
+	for (unsigned i = 0; i < cpus_count; i++) {
+		struct cpu *cpu = &cpus[i];
+		if (cpu->fpu_owner == task) {
+			cpu->fpu_owner = NULL;
+		}
+		if (cpu == cpu_this() && cpu->fpu_owner == NULL) {
+			fpu_set_trapping(cpu, true);
+		}
 	}
 	kfree(task->fpu);
 	task->fpu = NULL;
@@ -177,14 +213,15 @@ void fpu_forget(struct task *task)
 static bool fpu_borrow(void)
 {
 	task_keep();
-	bool trapping = fpu.trapping;
-	fpu_set_trapping(false);
+	struct cpu *cpu = cpu_this();
+	bool trapping = cpu->fpu_trapping;
+	fpu_set_trapping(cpu, false);
 	return trapping;
 }
 
 static void fpu_give_back(bool trapping)
 {
-	fpu_set_trapping(trapping);
+	fpu_set_trapping(cpu_this(), trapping);
 	task_unkeep();
 }
 

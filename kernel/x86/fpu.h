@@ -10,6 +10,9 @@ struct task;
 /* Finds out what there is and makes the first use of it trap. */
 void fpu_init(void);
 
+/* The second on every other CPU. */
+void fpu_init_cpu(void);
+
 /* Called at every switch, interrupts off: next's first use traps. */
 void fpu_switch(struct task *from, struct task *next);
 
@@ -22,7 +25,7 @@ bool fpu_trap(void);
 /* Gives child a copy of the current task's registers. -LOAM_ENOMEM. */
 int fpu_fork(struct task *child);
 
-/* Frees what is kept for a task. Interrupts off. */
+/* Frees what is kept for a task, which runs nowhere. Under task_lock(). */
 void fpu_forget(struct task *task);
 
 /*

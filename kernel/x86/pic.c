@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The PC's two 8259 interrupt controllers, and its 8254 timer. */
 
+#include <loam/lock.h>
+
 #include "cpu.h"
 #include "trap.h"
 
@@ -17,15 +19,20 @@
 #define PIT_RATE_GENERATOR 0x34u
 #define PIT_HZ 1193182u
 
-static void (*irq_handlers[TRAP_LINES])(void);
+static void (*volatile irq_handlers[TRAP_LINES])(void);
+/* Of the controllers' masks. The lowest rank: nothing is taken under it. */
+static struct loam_lock irq_lock =
+	LOAM_LOCK_INIT("interrupt lines", LOAM_RANK_MEMBLOCK);
 
 static void irq_mask(unsigned line, bool masked)
 {
 	uint16_t port = (line < 8 ? PIC_MASTER : PIC_SLAVE) + 1;
 	uint8_t bit = (uint8_t)(1u << (line & 7u));
-	uint8_t mask = cpu_in8(port);
 
+	loam_lock(&irq_lock);
+	uint8_t mask = cpu_in8(port);
 	cpu_out8(port, (uint8_t)(masked ? mask | bit : mask & ~bit));
+	loam_unlock(&irq_lock);
 }
 
 void irq_init(void)
@@ -78,9 +85,10 @@ static bool irq_is_spurious(unsigned line)
 void irq_dispatch(unsigned line)
 {
 	bool spurious = irq_is_spurious(line);
+	void (*handler)(void) = irq_handlers[line];
 
-	if (!spurious && irq_handlers[line] != NULL) {
-		irq_handlers[line]();
+	if (!spurious && handler != NULL) {
+		handler();
 	}
 	if (line >= 8) {
 		if (!spurious) {

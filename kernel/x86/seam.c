@@ -6,6 +6,7 @@
 
 #include "../console.h"
 #include "../machine.h"
+#include "../stop.h"
 #include "../symbols.h"
 #include "cpu.h"
 #include "layout.h"
@@ -27,12 +28,13 @@ _Noreturn void loam_host_panic(const char *message)
 			      "%s", message);
 		trap_jump(context, 1);
 	}
-	cpu_cli();
+	stop_begin();
 	kprintf("\npanic: %s\n", message);
 	exception_trace((uintptr_t)__builtin_return_address(0),
 			(uintptr_t)__builtin_frame_address(0) +
 				2 * sizeof(uintptr_t),
 			*(uintptr_t *)__builtin_frame_address(0));
+	stop_report();
 	machine_exit(false);
 }
 
@@ -44,31 +46,9 @@ void *loam_host_phys_to_virt(loam_phys_t phys)
 	return (void *)PHYS_TO_VIRT((uintptr_t)phys);
 }
 
-/*
- * One CPU: to keep its interrupts out is to hold the lock. word[0] tells that
- * it is held, so that a second taking, which would spin for ever on a machine
- * of several CPUs, is found on this one too.
- */
-void loam_host_lock(struct loam_host_lock *lock)
+unsigned loam_host_cpu(void)
 {
-	uintptr_t flags = cpu_read_eflags();
-
-	cpu_cli();
-	if (LOAM_UNLIKELY(lock->word[0] != 0)) {
-		loam_host_panic("a host lock is taken twice");
-	}
-	lock->word[0] = 1;
-	lock->word[1] = flags;
-}
-
-void loam_host_unlock(struct loam_host_lock *lock)
-{
-	uintptr_t flags = lock->word[1];
-
-	lock->word[0] = 0;
-	if ((flags & CPU_EFLAGS_IF) != 0) {
-		cpu_sti();
-	}
+	return (unsigned)cpu_number();
 }
 
 /* The address that the text ends with, "0x" and all its digits, or 0. */

@@ -13,6 +13,7 @@
 #define GDT_USER_DATA 0x20u
 #define GDT_USER_CODE 0x28u
 #define GDT_TSS 0x30u /* 16 bytes */
+#define GDT_ENTRIES 8u
 
 /* Numbers of the stacks that an interrupt gate can ask for; 0: none. */
 enum gdt_stack {
@@ -34,10 +35,35 @@ struct gdt_tss {
 };
 LOAM_STATIC_ASSERT(sizeof(struct gdt_tss) == 104, "as the manual says");
 
-/* Loads segments and the task register. */
-void gdt_init(void);
+/* One CPU's table. */
+struct gdt_cpu {
+	uint64_t entries[GDT_ENTRIES];
+	struct gdt_tss tss;
+	/* Where these stacks end; NULL: the boot CPU's. */
+	char *fault_stack;
+	char *nmi_stack;
+	char *debug_stack;
+};
 
-/* The stack of ring 0 when an interrupt comes from ring 3. */
+#define GDT_FAULT_STACK_BYTES 12288u /* of all three */
+
+/* Before gdt_init(), for another CPU than the first. */
+static inline void gdt_set_fault_stack(struct gdt_cpu *gdt, char *stack)
+{
+	gdt->debug_stack = stack + GDT_FAULT_STACK_BYTES / 3;
+	gdt->nmi_stack = stack + GDT_FAULT_STACK_BYTES / 3 * 2;
+	gdt->fault_stack = stack + GDT_FAULT_STACK_BYTES;
+}
+
+struct cpu;
+
+/*
+ * Makes the CPU's table, and loads segments, the task register and the base of
+ * GS, by which the CPU finds its struct cpu from here on.
+ */
+void gdt_init(struct cpu *cpu);
+
+/* The stack of ring 0 when an interrupt comes from ring 3 to this CPU. */
 void gdt_set_kernel_stack(uintptr_t top);
 
 #endif

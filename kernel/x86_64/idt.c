@@ -2,6 +2,7 @@
 /* The interrupt table, and who handles which of its vectors. */
 
 #include "../console.h"
+#include "../cpus.h"
 #include "../process.h"
 #include "../task.h"
 #include "../usercopy.h"
@@ -23,7 +24,7 @@ struct idt_gate {
 };
 LOAM_STATIC_ASSERT(sizeof(struct idt_gate) == 16, "as the manual says");
 
-static struct idt_gate idt_gates[TRAP_COUNT + TRAP_LINES];
+static struct idt_gate idt_gates[TRAP_VECTORS];
 
 static void idt_set(unsigned vector, enum gdt_stack stack)
 {
@@ -39,7 +40,7 @@ static void idt_set(unsigned vector, enum gdt_stack stack)
 	};
 }
 
-void trap_init(void)
+void trap_init_cpu(struct cpu *cpu)
 {
 	struct {
 		uint16_t padding[3];
@@ -47,7 +48,13 @@ void trap_init(void)
 		uint64_t base;
 	} pointer = { { 0 }, sizeof(idt_gates) - 1, (uintptr_t)idt_gates };
 
-	gdt_init();
+	gdt_init(cpu);
+	__asm__ volatile("lidt %0" : : "m"(pointer.limit) : "memory");
+	trap_init_syscall();
+}
+
+void trap_init(void)
+{
 	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(idt_gates); i++) {
 		idt_set(i, GDT_STACK_SAME);
 	}
@@ -55,8 +62,7 @@ void trap_init(void)
 	idt_set(TRAP_MACHINE_CHECK, GDT_STACK_FAULT);
 	idt_set(TRAP_NMI, GDT_STACK_NMI);
 	idt_set(TRAP_DEBUG, GDT_STACK_DEBUG);
-	__asm__ volatile("lidt %0" : : "m"(pointer.limit) : "memory");
-	trap_init_syscall();
+	trap_init_cpu(&cpus[0]);
 }
 
 /*
@@ -95,8 +101,7 @@ static void trap_page_fault(struct trap_frame *frame)
 /* Whoever runs: it is the machine that has failed, or the kernel's stack. */
 static bool trap_is_fatal(uint64_t vector)
 {
-	return vector == TRAP_NMI || vector == TRAP_DOUBLE_FAULT ||
-	       vector == TRAP_MACHINE_CHECK;
+	return vector == TRAP_DOUBLE_FAULT || vector == TRAP_MACHINE_CHECK;
 }
 
 static void trap_exception(struct trap_frame *frame)
@@ -113,8 +118,15 @@ static void trap_exception(struct trap_frame *frame)
 
 void trap_dispatch(struct trap_frame *frame)
 {
+	if (frame->vector == TRAP_NMI) {
+		trap_nmi(frame);
+		return;
+	}
 	if (frame->vector == TRAP_PAGE_FAULT) {
 		trap_page_fault(frame);
+	} else if (frame->vector >= TRAP_COUNT + TRAP_LINES) {
+		local_dispatch((unsigned)frame->vector - TRAP_COUNT -
+			       TRAP_LINES);
 	} else if (frame->vector >= TRAP_COUNT) {
 		irq_dispatch((unsigned)frame->vector - TRAP_COUNT);
 	} else {

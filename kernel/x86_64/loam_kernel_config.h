@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference kernel's configuration of the library: one CPU so far. */
+/* The reference kernel's configuration of the library. */
 #ifndef LOAM_KERNEL_CONFIG_H
 #define LOAM_KERNEL_CONFIG_H
 
-#define LOAM_MAX_CPUS 1
+#include "cpu_local.h"
 
 /* layout.h's, for the slabs' fast paths: no loads to find them. */
 #define KERNEL_CONFIG_DIRECT 0xffff800000000000u

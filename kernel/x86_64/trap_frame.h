@@ -47,17 +47,10 @@ int trap_call_arguments(const struct trap_frame *frame, uintptr_t *to,
 extern const char trap_entry_syscall[];
 extern const char trap_thread_entry[];
 
-/* Entry points of vectors 0 to 47, in traps.asm. */
+/* Entry points of vectors 0 to 63, in traps.asm. */
 extern const uint64_t trap_vectors[];
 
-/* What entries from ring 3 find through GS. traps.asm knows the order. */
-struct trap_cpu {
-	uint64_t kernel_rsp; /* where the running task's stack ends */
-	uint64_t scratch;    /* of the entry code, interrupts off */
-};
-extern struct trap_cpu trap_cpu;
-
-/* Lets programs call by syscall. */
+/* Lets programs call by syscall on this CPU. */
 void trap_init_syscall(void);
 
 #endif

@@ -5,7 +5,7 @@
 ; error code for some exceptions, for all others we push a 0 in its place. It
 ; aligns the stack first, so that the frame ends on a multiple of 16.
 ;
-; In the kernel GS leads to struct trap_cpu, in ring 3 it is the program's: who
+; In the kernel GS leads to struct cpu_local, in ring 3 it is the program's: who
 ; comes from ring 3 swaps the two, and so does who goes there. Exceptions that can
 ; come at any instruction may find the kernel before or after such a swap, and
 ; with the program's stack, next to syscall and sysret. They have stacks of their
@@ -16,6 +16,7 @@ default rel
 
 TRAP_COUNT	equ 32
 TRAP_LINES	equ 16
+TRAP_LOCALS	equ 16
 ; Vectors for which the CPU pushes an error code: 8, 10 to 14, 17, 21, 29, 30.
 ERROR_CODES	equ (1 << 8) | (0x1F << 10) | (1 << 17) | (1 << 21) | (3 << 29)
 
@@ -27,9 +28,9 @@ EFLAGS_RF	equ 1 << 16
 
 MSR_GS_BASE	equ 0xC0000101
 
-; Offsets in struct trap_cpu.
-CPU_KERNEL_RSP	equ 0
-CPU_SCRATCH	equ 8
+; Offsets in struct cpu_local.
+CPU_KERNEL_RSP	equ 5 * 8
+CPU_SCRATCH	equ 6 * 8
 
 ; Offsets in struct trap_frame, and in it before the registers are saved.
 ENTRY_CS	equ 3 * 8
@@ -45,7 +46,7 @@ extern usercopy_smap
 section .text
 
 %assign vector 0
-%rep TRAP_COUNT + TRAP_LINES
+%rep TRAP_COUNT + TRAP_LINES + TRAP_LOCALS
 trap_entry_%[vector]:
 %if vector >= TRAP_COUNT || (ERROR_CODES & (1 << vector)) == 0
 	push 0
@@ -289,7 +290,7 @@ section .rodata
 global trap_vectors
 trap_vectors:
 %assign vector 0
-%rep TRAP_COUNT + TRAP_LINES
+%rep TRAP_COUNT + TRAP_LINES + TRAP_LOCALS
 	dq trap_entry_%[vector]
 %assign vector vector + 1
 %endrep

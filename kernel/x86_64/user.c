@@ -13,6 +13,7 @@
 
 #include <loam/mem.h>
 
+#include "../cpus.h"
 #include "../process.h"
 #include "../task.h"
 #include "cpu.h"
@@ -23,14 +24,10 @@
 #define MSR_STAR 0xC0000081u
 #define MSR_LSTAR 0xC0000082u
 #define MSR_FMASK 0xC0000084u
-#define MSR_GS_BASE 0xC0000101u
-#define MSR_KERNEL_GS_BASE 0xC0000102u /* swapgs exchanges the two */
 #define EFER_SCE 1u
 
 /* Cleared at an entry: IF, DF, TF, NT, AC, the I/O privilege. */
 #define SYSCALL_FLAGS 0x47700u
-
-struct trap_cpu trap_cpu;
 
 void trap_init_syscall(void)
 {
@@ -38,8 +35,6 @@ void trap_init_syscall(void)
 	uint64_t star = (uint64_t)(GDT_USER_CODE_32 | 3u) << 48 |
 			(uint64_t)GDT_CODE << 32;
 
-	cpu_write_msr(MSR_GS_BASE, (uintptr_t)&trap_cpu);
-	cpu_write_msr(MSR_KERNEL_GS_BASE, 0);
 	cpu_write_msr(MSR_STAR, star);
 	cpu_write_msr(MSR_LSTAR, (uintptr_t)trap_entry_syscall);
 	cpu_write_msr(MSR_FMASK, SYSCALL_FLAGS);
@@ -79,7 +74,7 @@ void *trap_prepare(void *stack_end, void (*entry)(void *argument),
 
 void trap_set_stack(void *stack_end)
 {
-	trap_cpu.kernel_rsp = (uintptr_t)stack_end;
+	cpu_this()->local.kernel_stack = (uintptr_t)stack_end;
 	gdt_set_kernel_stack((uintptr_t)stack_end);
 }
 

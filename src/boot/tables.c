@@ -110,7 +110,7 @@ int loam_boot_tables(struct loam_kernel *kernel,
 		return error;
 	}
 	machine->switch_root(machine->ctx, pt->root);
-	pt->live = true;
+	pt->live = 1;
 	/* From here on table frames come through the kernel's address space. */
 	pt->ops = &loam_kspace_pt_ops;
 	pt->ctx = &kernel->kspace;

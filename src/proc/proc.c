@@ -321,7 +321,7 @@ void loam_proc_stop(struct loam_proc *proc)
 	struct proc_batch batch;
 	proc_batch_begin(&batch, proc);
 	loam_lock(&proc->lock);
-	LOAM_VERIFY(proc->loaded == 0);
+	LOAM_VERIFY(proc->pt.live == 0);
 	struct loam_region *region = loam_region_above(proc, 0);
 	for (; region != NULL; region = loam_region_next(region)) {
 		loam_proc_zap(&batch, region, region->start,
@@ -352,21 +352,22 @@ void loam_proc_destroy(struct loam_proc *proc)
 	loam_proc_stop(proc);
 }
 
+/*
+ * Without the lock, so that a scheduler can call them under its own. A change
+ * of the tables is written before flush.c reads `live`, with a barrier in
+ * between; the count is raised, with a barrier, before the CPU loads the root:
+ * so either the change is seen by the CPU's first walk, or the CPU is asked.
+ */
 void loam_proc_enter(struct loam_proc *proc)
 {
-	loam_lock(&proc->lock);
-	proc->loaded++;
-	proc->pt.live = true;
-	loam_unlock(&proc->lock);
+	(void)__atomic_fetch_add(&proc->pt.live, 1, __ATOMIC_SEQ_CST);
 }
 
 void loam_proc_leave(struct loam_proc *proc)
 {
-	loam_lock(&proc->lock);
-	LOAM_VERIFY(proc->loaded != 0);
-	proc->loaded--;
-	proc->pt.live = proc->loaded != 0;
-	loam_unlock(&proc->lock);
+	uint32_t before =
+		__atomic_fetch_sub(&proc->pt.live, 1, __ATOMIC_SEQ_CST);
+	LOAM_VERIFY(before != 0);
 }
 
 /* -------- looking -------- */

@@ -28,9 +28,22 @@ static bool flush_by_page(const struct loam_pt *pt, size_t pages)
 	}
 }
 
+/*
+ * True if a CPU may have the tables loaded. Another one may be about to: it
+ * counts itself before it does, so either it is seen here, or it sees what has
+ * been changed.
+ */
+static bool flush_is_needed(const struct loam_pt *pt)
+{
+	if (LOAM_MAX_CPUS > 1) {
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	}
+	return __atomic_load_n(&pt->live, __ATOMIC_RELAXED) != 0;
+}
+
 void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size)
 {
-	if (!pt->live) {
+	if (!flush_is_needed(pt)) {
 		return;
 	}
 	LOAM_ASSERT(pt->tlb != NULL);
@@ -65,7 +78,7 @@ void loam_pt_flush_private(const struct loam_pt *pt, uintptr_t virt)
 
 void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
 {
-	if (!pt->live) {
+	if (!flush_is_needed(pt)) {
 		return;
 	}
 	loam_pt_flush_local(pt, virt, size);

@@ -2,6 +2,7 @@
 /* Processes as their programs see them, and what is left when they are gone. */
 
 #include "cmdline.h"
+#include "cpus.h"
 #include "layout.h"
 #include "ktest.h"
 #include "process.h"
@@ -248,13 +249,16 @@ KTEST(task_hammer, "S0.20 two tasks, preempted in the kernel, hammer the heap")
 	struct run_counters before;
 	struct task_stats first;
 	struct task_stats last;
+	struct cpu *cpu = cpu_this();
 
 	run_count(&before);
 	hammer_stop = false;
 	task_stats(&first);
 	for (unsigned i = 0; i < 2; i++) {
 		hammers[i] = (struct hammer){ .state = i + 1 };
-		EXPECT(task_create("hammer", hammer_run, &hammers[i]) != NULL);
+		/* On one CPU, so that they get into each other's way. */
+		EXPECT(task_create_on(cpu, "hammer", hammer_run, &hammers[i]) !=
+		       NULL);
 	}
 	task_sleep(&before, task_now() + 100);
 	task_stats(&last);
