@@ -57,6 +57,9 @@ extern _Thread_local char hosted_panic_message[256];
 void hosted_panic_expect(void);
 bool hosted_panic_seen(bool panicked);
 
+/* Set by a program of one thread: its locks need no atomic operations. */
+extern bool hosted_alone;
+
 /*
  * Counters of the seam, for tests of who called what: locks taken, and calls
  * of loam_host_tlb_shootdown(). All threads together.

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /*
  * A heap of the heap floor, and its owner. The pages are always there (the
@@ -17,13 +16,6 @@ struct classic {
 	unsigned char *window;
 	uint8_t *has; /* one for each page */
 };
-
-unsigned char *lab_window(size_t size_bytes)
-{
-	void *at = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return at == MAP_FAILED ? NULL : at;
-}
 
 static size_t classic_page(const struct classic *classic, const void *start)
 {
@@ -83,22 +75,27 @@ static bool classic_open(struct lab_heap *heap)
 	       0;
 }
 
+/*
+ * What is timed calls the design through its table, which is one jump through
+ * a pointer: as many as lead into the C library.
+ */
 static void *classic_alloc(void *state, size_t size_bytes)
 {
 	struct classic *classic = state;
-	return loam_heap_alloc(&classic->heap, size_bytes);
+	return classic->heap.ops->alloc(&classic->heap, size_bytes);
 }
 
 static void classic_free(void *state, void *block)
 {
 	struct classic *classic = state;
-	loam_heap_free(&classic->heap, block);
+	classic->heap.ops->free(&classic->heap, block, LOAM_CALLER());
 }
 
 static void *classic_resize(void *state, void *block, size_t size_bytes)
 {
 	struct classic *classic = state;
-	return loam_heap_resize(&classic->heap, block, size_bytes);
+	return classic->heap.ops->resize(&classic->heap, block, size_bytes,
+					 LOAM_CALLER());
 }
 
 static size_t classic_usable(const struct lab_heap *heap, void *block)

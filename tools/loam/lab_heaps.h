@@ -68,8 +68,14 @@ extern const struct lab_design lab_designs[];
 /* A heap that does nothing: what it takes is the laboratory's own time. */
 extern const struct lab_design lab_nothing;
 
-/* Memory for a window, not yet real. NULL: there is none. */
+/*
+ * Memory for a window, not yet real, at a multiple of 4 MiB, and of large pages
+ * if the system can give them to all heaps. NULL: there is none.
+ */
 unsigned char *lab_window(size_t size_bytes);
+
+/* What is real memory between the two gets large pages, where it fills them. */
+void lab_make_large(void *start, void *end);
 
 extern const struct lab_kind_ops lab_kind_kmalloc;
 extern const struct lab_kind_ops lab_kind_malloc;

@@ -2,7 +2,6 @@
 /* Loam's own kmalloc in the laboratory, over a machine of simulated frames. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <loam/kmalloc.h>
 #include <loam/mem.h>
@@ -63,13 +62,22 @@ static bool simulated_setup(struct lab_heap *heap, size_t window_bytes,
 	machine->shadow_bytes = memory >> LOAM_SHADOW_SHIFT;
 	machine->shadow = lab_window(machine->shadow_bytes);
 	machine->backed = calloc(machine->shadow_bytes / LOAM_PAGE_SIZE + 1, 1);
-	if (machine->shadow == NULL || machine->backed == NULL) {
+	heap->window = lab_window(memory);
+	if (heap->window == NULL || machine->shadow == NULL ||
+	    machine->backed == NULL) {
 		free(machine->backed);
 		free(machine);
 		return false;
 	}
-	hosted_memory_create(memory, memory);
-	heap->window = hosted_memory.direct;
+	/* No file, as for the tests: memory like the other heaps'. */
+	hosted_memory = (struct hosted_memory){
+		.fd = -1,
+		.size = memory,
+		.direct_size = memory,
+		.direct = heap->window,
+	};
+	/* One thread, for which the C library takes no locks either. */
+	hosted_alone = true;
 	heap->window_bytes = memory;
 	heap->state = machine;
 	return true;

@@ -2,12 +2,17 @@
 /* The C library's malloc in the laboratory, as the yardstick that all know. */
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lab_heaps.h"
 
 /* From this size on blocks are the system's own, and counted as such. */
 #define OWN_PAGES_BYTES ((size_t)32 << 20)
+/* What it is given above what it needs, so that large pages cover all that. */
+#define SPARE_BYTES ((size_t)8 << 20)
+/* How far below the break it is looked for, when time is measured. */
+#define BELOW_BYTES ((size_t)64 << 20)
 
 /*
  * There is one malloc, which the tool itself uses too, hence nothing to make
@@ -18,6 +23,7 @@
  */
 struct library {
 	unsigned char *brk;
+	bool is_large;
 };
 
 static bool library_setup(struct lab_heap *heap, size_t window_bytes,
@@ -90,9 +96,19 @@ static void library_runs(const struct lab_heap *heap, lab_run_fn run,
 	run(context, 0, library_mapped(heap));
 }
 
+/* Memory has been measured, once for all; from here on it is time. */
 static void library_close(struct lab_heap *heap)
 {
-	(void)heap;
+	struct library *library = heap->state;
+	if (!library->is_large) {
+		void *spare = malloc(SPARE_BYTES);
+		if (spare != NULL) {
+			memset(spare, 0, SPARE_BYTES);
+			free(spare);
+		}
+		lab_make_large(library->brk - BELOW_BYTES, sbrk(0));
+		library->is_large = true;
+	}
 }
 
 const struct lab_kind_ops lab_kind_malloc = {
