@@ -245,8 +245,8 @@ struct loam_heap_tlsf_lists;
 
 struct loam_heap_tlsf {
 	struct loam_heap_tlsf_lists *lists;
-	uint32_t first; /* unit of the first block's payload */
-	uint32_t end;   /* of what is mapped, in units */
+	unsigned char *first; /* payload of the first block */
+	unsigned char *end;   /* of what is mapped */
 };
 
 /* An instance. Open, so that its owner can embed it; its fields are private. */

@@ -26,10 +26,15 @@
  * before is free) and a check word, made of place, size and flags. Headers lie
  * 8 bytes before a multiple of 16, so that payloads are aligned and of t units
  * 8 bytes are lost. The payload of a free block holds its list's links, and its
- * last 8 bytes a footer, its size, by which the block behind finds its start
- * (boundary tags). The pages end with the header of a live block of size 0.
+ * last 8 bytes a footer, a copy of size and flags, by which the block behind
+ * finds its start (boundary tags). The pages end with the header of a live
+ * block of size 0.
  *
  *   free block    h | next | prev |  ...  | footer | h ...
+ *
+ * What is cut off a block, or merged with one, and is of the size of the same
+ * list keeps the block's place in it: large blocks that are used up piece by
+ * piece move from list to list only now and then.
  *
  * Cost: alloc, free, usable and resize in place are O(1), whatever the state,
  * but for the owner's work when pages are mapped or returned, and the copy when
@@ -51,7 +56,7 @@
  */
 
 #define TLSF_UNIT 16u
-#define TLSF_PAGE_UNITS (LOAM_PAGE_SIZE / TLSF_UNIT)
+#define TLSF_PLACE 8u /* links count in it: an addressing mode on its own */
 #define TLSF_STEP_SHIFT 5u
 #define TLSF_STEPS (1u << TLSF_STEP_SHIFT) /* of the second level */
 #define TLSF_POWERS 26u /* of the first: sizes up to 2^30 - 1 units */
@@ -61,9 +66,11 @@
 #define TLSF_FREE 1u
 #define TLSF_PREV_FREE 2u
 #define TLSF_SIZE_SHIFT 2u
+#define TLSF_FLAGS 3u
 
-/* Blocks are named by the units of their payloads; 0 is none. */
+/* Blocks are named by the places of their payloads; 0 is none. */
 struct loam_heap_tlsf_lists {
+	uint32_t nobody[2]; /* written where block 0's links would be */
 	uint32_t powers;
 	uint32_t steps[TLSF_POWERS];
 	uint32_t heads[TLSF_POWERS * TLSF_STEPS];
@@ -81,400 +88,498 @@ struct tlsf_links {
 	uint32_t prev;
 };
 
-static inline void *tlsf_at(const struct loam_heap *heap, uint32_t block)
+/* In the code a block is the address of its payload. */
+typedef unsigned char tlsf_t;
+
+static inline tlsf_t *tlsf_at(const struct loam_heap *heap, uint32_t place)
 {
-	return heap->start + (size_t)block * TLSF_UNIT;
+	return heap->start + (size_t)place * TLSF_PLACE;
 }
 
-static inline uint32_t tlsf_block(const struct loam_heap *heap,
-				  const void *payload)
+static inline uint32_t tlsf_place(const struct loam_heap *heap,
+				  const tlsf_t *block)
 {
-	size_t offset = (uintptr_t)payload - (uintptr_t)heap->start;
-	return (uint32_t)(offset / TLSF_UNIT);
+	size_t offset = (uintptr_t)block - (uintptr_t)heap->start;
+	return (uint32_t)(offset / TLSF_PLACE);
 }
 
-static inline struct tlsf_header *tlsf_header(const struct loam_heap *heap,
-					      uint32_t block)
+static inline struct tlsf_header *tlsf_header(const tlsf_t *block)
 {
-	return (struct tlsf_header *)tlsf_at(heap, block) - 1;
+	return (struct tlsf_header *)(uintptr_t)block - 1;
 }
 
-static inline struct tlsf_links *tlsf_links(const struct loam_heap *heap,
-					    uint32_t block)
+static inline struct tlsf_links *tlsf_links(const tlsf_t *block)
 {
-	return tlsf_at(heap, block);
+	return (struct tlsf_links *)(uintptr_t)block;
 }
 
-/* The footer of the free block that ends where `block`'s header begins. */
-static inline uint32_t *tlsf_footer(const struct loam_heap *heap,
-				    uint32_t block)
+/* The footer of the free block that ends where the block's header begins. */
+static inline uint32_t *tlsf_footer(const tlsf_t *block)
 {
-	return (uint32_t *)tlsf_at(heap, block) - 4;
+	return (uint32_t *)(uintptr_t)block - 4;
 }
 
-static inline uint32_t tlsf_check_word(uint32_t block, uint32_t word)
+static inline uint32_t tlsf_size(uint32_t word)
 {
-	return (HEAP_MAGIC_LIVE ^ block) + word * TLSF_MIX;
+	return word >> TLSF_SIZE_SHIFT;
 }
 
-static inline void tlsf_set(const struct loam_heap *heap, uint32_t block,
-			    uint32_t word)
+/* The bytes of a block, header and all, by its word. */
+static inline size_t tlsf_span(uint32_t word)
 {
-	*tlsf_header(heap, block) = (struct tlsf_header){
+	return (size_t)(word & ~TLSF_FLAGS) * (TLSF_UNIT >> TLSF_SIZE_SHIFT);
+}
+
+/* And the other way round. */
+static inline uint32_t tlsf_word(size_t span)
+{
+	return (uint32_t)(span / TLSF_UNIT) << TLSF_SIZE_SHIFT;
+}
+
+static inline size_t tlsf_usable_bytes(uint32_t word)
+{
+	return tlsf_span(word) - sizeof(struct tlsf_header);
+}
+
+static inline uint32_t tlsf_check_word(const tlsf_t *block, uint32_t word)
+{
+	return (uint32_t)(uintptr_t)block + HEAP_MAGIC_LIVE + word * TLSF_MIX;
+}
+
+static inline void tlsf_set(tlsf_t *block, uint32_t word)
+{
+	*tlsf_header(block) = (struct tlsf_header){
 		.word = word,
 		.check = tlsf_check_word(block, word),
 	};
 }
 
-static inline uint32_t tlsf_size(const struct loam_heap *heap, uint32_t block)
+/*
+ * Changes flags by a sum, which the check word follows: it is as right as it
+ * was, and stays wrong if it was wrong.
+ */
+static inline void tlsf_add(tlsf_t *block, uint32_t flags)
 {
-	return tlsf_header(heap, block)->word >> TLSF_SIZE_SHIFT;
-}
-
-static inline size_t tlsf_usable_bytes(uint32_t size)
-{
-	return (size_t)size * TLSF_UNIT - sizeof(struct tlsf_header);
+	struct tlsf_header *header = tlsf_header(block);
+	header->word += flags;
+	header->check += flags * TLSF_MIX;
 }
 
 /* ------------------------------------------------------------- soundness */
-
-/* A header that can be believed; the sentinel's is one. Reads no other. */
-static inline bool tlsf_is_whole(const struct loam_heap *heap, uint32_t block)
-{
-	const struct tlsf_header *header = tlsf_header(heap, block);
-	uint32_t size = header->word >> TLSF_SIZE_SHIFT;
-	return header->check == tlsf_check_word(block, header->word) &&
-	       (block == heap->tlsf.end ? size == 0 : size >= TLSF_MIN) &&
-	       size <= heap->tlsf.end - block;
-}
-
-static inline bool tlsf_is_free(const struct loam_heap *heap, uint32_t block)
-{
-	return (tlsf_header(heap, block)->word & TLSF_FREE) != 0;
-}
-
-/* The free block before `block`, whose header says there is one; 0: it lies. */
-static uint32_t tlsf_before(const struct loam_heap *heap, uint32_t block)
-{
-	uint32_t size = *tlsf_footer(heap, block);
-	if (size < TLSF_MIN || size > block - heap->tlsf.first) {
-		return 0;
-	}
-	uint32_t before = block - size;
-	return tlsf_is_whole(heap, before) && tlsf_is_free(heap, before) &&
-			       tlsf_size(heap, before) == size
-		       ? before
-		       : 0;
-}
 
 /*
  * The check word is right. Since it changes with every bit of place, size and
  * flags, so are these, but for one corruption in 2^32 that hits both words.
  */
-static inline bool tlsf_is_intact(const struct loam_heap *heap, uint32_t block)
+static inline bool tlsf_is_intact(const tlsf_t *block)
 {
-	const struct tlsf_header *header = tlsf_header(heap, block);
+	const struct tlsf_header *header = tlsf_header(block);
 	return header->check == tlsf_check_word(block, header->word);
 }
 
-/*
- * A live block whose header and neighbours can be believed. *before is the free
- * block before it, or 0.
- */
-static inline bool tlsf_is_sound(const struct loam_heap *heap, uint32_t block,
-				 uint32_t *before)
+/* A header that can be believed; the sentinel's is one. Reads no other. */
+static inline bool tlsf_is_whole(const struct loam_heap *heap,
+				 const tlsf_t *block)
 {
-	uint32_t word = tlsf_header(heap, block)->word;
-	*before = 0;
-	if (!tlsf_is_intact(heap, block) || (word & TLSF_FREE) != 0 ||
-	    !tlsf_is_intact(heap, block + (word >> TLSF_SIZE_SHIFT))) {
-		return false;
-	}
-	if ((word & TLSF_PREV_FREE) == 0) {
-		return true;
-	}
-	*before = tlsf_before(heap, block);
-	return *before != 0;
+	uint32_t size = tlsf_size(tlsf_header(block)->word);
+	return tlsf_is_intact(block) &&
+	       (block == heap->tlsf.end ? size == 0 : size >= TLSF_MIN) &&
+	       size <= (size_t)(heap->tlsf.end - block) / TLSF_UNIT;
+}
+
+static inline bool tlsf_is_free(const tlsf_t *block)
+{
+	return (tlsf_header(block)->word & TLSF_FREE) != 0;
 }
 
 /*
- * The live block that address is the payload of, or 0, reported; and the free
- * one before it, or 0.
+ * The free block before `block`, whose header says there is one; NULL: it lies.
+ * A footer is the word of the block that it ends.
  */
-static inline uint32_t tlsf_find(const struct loam_heap *heap,
-				 const void *address, const char *verb,
-				 const void *caller, uint32_t *before)
+static inline tlsf_t *tlsf_before(const struct loam_heap *heap, tlsf_t *block)
 {
-	const struct loam_heap_tlsf *tlsf = &heap->tlsf;
-	if (heap_is_candidate(address, tlsf_at(heap, tlsf->first),
-			      tlsf_at(heap, tlsf->end))) {
-		uint32_t block = tlsf_block(heap, address);
-		if (LOAM_LIKELY(tlsf_is_sound(heap, block, before))) {
-			return block;
-		}
+	uint32_t word = *tlsf_footer(block);
+	size_t span = tlsf_span(word);
+	if ((word & TLSF_FLAGS) != TLSF_FREE ||
+	    span > (size_t)(block - heap->tlsf.first)) {
+		return NULL;
+	}
+	tlsf_t *before = block - span;
+	return tlsf_header(before)->word == word && tlsf_is_intact(before)
+		       ? before
+		       : NULL;
+}
+
+/* A live block whose header and neighbours can be believed. */
+static inline bool tlsf_is_sound(const struct loam_heap *heap, tlsf_t *block)
+{
+	uint32_t word = tlsf_header(block)->word;
+	return tlsf_is_intact(block) && (word & TLSF_FREE) == 0 &&
+	       tlsf_is_intact(block + tlsf_span(word)) &&
+	       ((word & TLSF_PREV_FREE) == 0 ||
+		LOAM_LIKELY(tlsf_before(heap, block) != NULL));
+}
+
+/* True if address is the payload of a sound live block. */
+static inline bool tlsf_is_live(const struct loam_heap *heap, void *address)
+{
+	return heap_is_candidate(address, heap->tlsf.first, heap->tlsf.end) &&
+	       tlsf_is_sound(heap, address);
+}
+
+/* The live block that address is the payload of, or NULL, reported. */
+static inline tlsf_t *tlsf_find(const struct loam_heap *heap, void *address,
+				const char *verb, const void *caller)
+{
+	if (LOAM_LIKELY(tlsf_is_live(heap, address))) {
+		return address;
 	}
 	loam_heap_misuse(heap, caller, verb, address);
-	return 0;
+	return NULL;
 }
 
 /* ------------------------------------------------------------- the lists */
 
 /*
  * The list of a size: its power times 32, and its step. How many bits of the
- * size the steps do not tell apart, none below 64, is its shift.
+ * size the steps do not tell apart, none below 64, is its shift. Small sizes
+ * are told apart first, since most are and to scan for a bit takes time.
  */
 static inline unsigned tlsf_shift(uint32_t size)
 {
-	return loam_log2_floor(size | TLSF_STEPS) - TLSF_STEP_SHIFT;
+	return loam_log2_floor(size) - TLSF_STEP_SHIFT;
 }
 
 static inline uint32_t tlsf_list(uint32_t size)
 {
+	if (LOAM_LIKELY(size < TLSF_STEPS)) {
+		return size;
+	}
 	unsigned shift = tlsf_shift(size);
 	return shift * TLSF_STEPS + (size >> shift);
 }
 
-static inline void tlsf_insert(struct loam_heap *heap, uint32_t block,
-			       uint32_t size)
+static inline void tlsf_insert(struct loam_heap *heap, tlsf_t *block,
+			       uint32_t list)
 {
 	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
-	uint32_t list = tlsf_list(size);
 	uint32_t next = lists->heads[list];
-	*tlsf_links(heap, block) = (struct tlsf_links){ .next = next };
-	lists->heads[list] = block;
-	if (next != 0) {
-		tlsf_links(heap, next)->prev = block;
-	}
+	uint32_t place = tlsf_place(heap, block);
+	tlsf_links(block)->next = next;
+	tlsf_links(block)->prev = 0;
+	lists->heads[list] = place;
+	tlsf_links(tlsf_at(heap, next))->prev = place;
 	lists->powers |= 1u << (list / TLSF_STEPS);
 	lists->steps[list / TLSF_STEPS] |= 1u << (list % TLSF_STEPS);
 }
 
-/* Takes the first block of a list off it. */
-static inline void tlsf_remove_head(struct loam_heap *heap, uint32_t block,
-				    uint32_t list)
+/*
+ * A block's links, verified: they lie where its former user may still write.
+ * The list's head is `place`, or what is before it.
+ */
+static inline struct tlsf_links tlsf_read(const struct loam_heap *heap,
+					  uint32_t place, uint32_t list)
 {
-	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
-	struct tlsf_links links = *tlsf_links(heap, block);
-	/* Links lie where a block's former user may still write. */
-	LOAM_VERIFY(links.next < heap->tlsf.end && links.prev == 0);
-	lists->heads[list] = links.next;
-	if (links.next != 0) {
-		LOAM_VERIFY(tlsf_links(heap, links.next)->prev == block);
-		tlsf_links(heap, links.next)->prev = 0;
-		return;
-	}
+	struct tlsf_links links = *tlsf_links(tlsf_at(heap, place));
+	uint32_t end = tlsf_place(heap, heap->tlsf.end);
+	LOAM_VERIFY(links.next < end && links.prev < end);
+	LOAM_VERIFY((links.prev == 0
+			     ? heap->tlsf.lists->heads[list]
+			     : tlsf_links(tlsf_at(heap, links.prev))->next) ==
+		    place);
+	LOAM_VERIFY(links.next == 0 ||
+		    tlsf_links(tlsf_at(heap, links.next))->prev == place);
+	return links;
+}
+
+/* Nothing is in the list any more. */
+static inline void tlsf_clear_bit(struct loam_heap_tlsf_lists *lists,
+				  uint32_t list)
+{
 	uint32_t power = list / TLSF_STEPS;
-	lists->steps[power] &= ~(1u << (list % TLSF_STEPS));
-	if (lists->steps[power] == 0) {
+	uint32_t steps = lists->steps[power] & ~(1u << (list % TLSF_STEPS));
+	lists->steps[power] = steps;
+	if (steps == 0) {
 		lists->powers &= ~(1u << power);
 	}
 }
 
-static void tlsf_remove(struct loam_heap *heap, uint32_t block, uint32_t size)
+static inline void tlsf_remove(struct loam_heap *heap, const tlsf_t *block,
+			       uint32_t list)
 {
-	struct tlsf_links links = *tlsf_links(heap, block);
-	if (links.prev == 0) {
-		uint32_t list = tlsf_list(size);
-		LOAM_VERIFY(heap->tlsf.lists->heads[list] == block);
-		tlsf_remove_head(heap, block, list);
+	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
+	struct tlsf_links links =
+		tlsf_read(heap, tlsf_place(heap, block), list);
+	if (links.next != 0) {
+		tlsf_links(tlsf_at(heap, links.next))->prev = links.prev;
+	}
+	if (links.prev != 0) {
+		tlsf_links(tlsf_at(heap, links.prev))->next = links.next;
 		return;
 	}
-	LOAM_VERIFY(links.next < heap->tlsf.end);
-	LOAM_VERIFY(links.prev < heap->tlsf.end);
-	LOAM_VERIFY(tlsf_links(heap, links.prev)->next == block);
-	tlsf_links(heap, links.prev)->next = links.next;
-	if (links.next != 0) {
-		LOAM_VERIFY(tlsf_links(heap, links.next)->prev == block);
-		tlsf_links(heap, links.next)->prev = links.prev;
+	lists->heads[list] = links.next;
+	if (links.next == 0) {
+		tlsf_clear_bit(lists, list);
 	}
 }
 
-/* A free block of at least `size` units, the first of *list; or 0. */
-static inline uint32_t tlsf_search(const struct loam_heap *heap, uint32_t size,
-				   uint32_t *list)
+/* Takes the first block of a list off it. */
+static inline void tlsf_remove_head(struct loam_heap *heap, const tlsf_t *block,
+				    uint32_t list)
 {
-	const struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
-	unsigned shift = tlsf_shift(size);
-	/* The list of a size that is a power, told with the shift below it. */
-	uint32_t from =
-		shift * TLSF_STEPS + ((size + (1u << shift) - 1) >> shift);
-	uint32_t power = from / TLSF_STEPS;
-	uint32_t steps = lists->steps[power] & (~0u << (from % TLSF_STEPS));
-	if (steps == 0) {
-		uint32_t powers = lists->powers & ((~0u << power) << 1);
-		if (LOAM_UNLIKELY(powers == 0)) {
-			*list = tlsf_list(size);
-			uint32_t last = lists->heads[*list];
-			return last != 0 && tlsf_size(heap, last) >= size ? last
-									  : 0;
-		}
-		power = loam_lowest_bit(powers);
-		steps = lists->steps[power];
+	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
+	struct tlsf_links links = *tlsf_links(block);
+	LOAM_VERIFY(links.prev == 0);
+	lists->heads[list] = links.next;
+	if (links.next == 0) {
+		tlsf_clear_bit(lists, list);
+		return;
 	}
-	*list = power * TLSF_STEPS + loam_lowest_bit(steps);
-	return lists->heads[*list];
+	tlsf_t *next = tlsf_at(heap, links.next);
+	LOAM_VERIFY(next < heap->tlsf.end);
+	LOAM_VERIFY(tlsf_at(heap, tlsf_links(next)->prev) == block);
+	tlsf_links(next)->prev = 0;
+}
+
+/* A block takes another one's place in a list. */
+static inline void tlsf_replace(struct loam_heap *heap, const tlsf_t *old,
+				const tlsf_t *block, uint32_t list)
+{
+	uint32_t place = tlsf_place(heap, block);
+	struct tlsf_links links = tlsf_read(heap, tlsf_place(heap, old), list);
+	*tlsf_links(block) = links;
+	if (links.next != 0) {
+		tlsf_links(tlsf_at(heap, links.next))->prev = place;
+	}
+	if (links.prev != 0) {
+		tlsf_links(tlsf_at(heap, links.prev))->next = place;
+	} else {
+		heap->tlsf.lists->heads[list] = place;
+	}
+}
+
+/*
+ * A list whose blocks all have `size` units, or more; 0: there is none. (No
+ * block is so small as to be in that list.)
+ */
+static inline uint32_t tlsf_search(const struct loam_heap_tlsf_lists *lists,
+				   uint32_t size)
+{
+	uint32_t from = size;
+	if (LOAM_UNLIKELY(size >= TLSF_STEPS)) {
+		/* A size that is a power is told with the shift below it. */
+		unsigned shift = tlsf_shift(size);
+		from = shift * TLSF_STEPS +
+		       ((size + (1u << shift) - 1) >> shift);
+	}
+	uint32_t power = from / TLSF_STEPS;
+	uint32_t steps = lists->steps[power] >> (from % TLSF_STEPS);
+	if (steps != 0) {
+		return from + loam_lowest_bit(steps);
+	}
+	uint32_t powers = lists->powers & ((~0u << power) << 1);
+	if (LOAM_UNLIKELY(powers == 0)) {
+		return 0;
+	}
+	power = loam_lowest_bit(powers);
+	return power * TLSF_STEPS + loam_lowest_bit(lists->steps[power]);
 }
 
 /* ------------------------------------------------------------- blocks */
 
 /*
- * Makes [block, block + size) one free block, whose neighbours are live. The
- * one behind it knows already, or is told by the caller.
+ * Makes `span` bytes one free block, whose neighbours are live, for the caller
+ * to put into a list. The block behind it knows already, or is told by him.
  */
-static inline void tlsf_make_free(struct loam_heap *heap, uint32_t block,
-				  uint32_t size)
+static inline void tlsf_mark_free(tlsf_t *block, uint32_t word)
 {
-	tlsf_set(heap, block, size << TLSF_SIZE_SHIFT | TLSF_FREE);
-	*tlsf_footer(heap, block + size) = size;
-	tlsf_insert(heap, block, size);
+	tlsf_set(block, word);
+	*tlsf_footer(block + tlsf_span(word)) = word;
 }
 
-/* Takes a free neighbour, which is known to be intact, off its list. */
-static inline uint32_t tlsf_absorb(struct loam_heap *heap, uint32_t block)
+/* As above, and into its list. `word` has the flag of free blocks. */
+static inline void tlsf_make_free(struct loam_heap *heap, tlsf_t *block,
+				  uint32_t word)
 {
-	uint32_t size = tlsf_size(heap, block);
-	LOAM_ASSERT(tlsf_is_whole(heap, block));
-	tlsf_remove(heap, block, size);
-	return size;
+	tlsf_mark_free(block, word);
+	tlsf_insert(heap, block, tlsf_list(tlsf_size(word)));
 }
 
 /*
- * Frees [block, block + size), and merges it with what is free behind it and
- * with the free block before it, unless that is 0.
+ * Frees a piece of `word`'s size, and merges it with what is free behind it and
+ * with the free block before it, unless that is NULL. Both are known to be
+ * intact. A block whose size remains in the same list keeps its place there.
  */
-static LOAM_ALWAYS_INLINE uint32_t tlsf_release(struct loam_heap *heap,
-						uint32_t block, uint32_t size,
-						uint32_t before)
+static tlsf_t *tlsf_release(struct loam_heap *heap, tlsf_t *block,
+			    uint32_t word, tlsf_t *before)
 {
-	uint32_t next = block + size;
-	uint32_t word = tlsf_header(heap, next)->word;
-	if ((word & TLSF_FREE) != 0) {
+	tlsf_t *next = block + tlsf_span(word);
+	tlsf_t *old = NULL;
+	uint32_t old_list = 0;
+	word = (word & ~TLSF_FLAGS) | TLSF_FREE;
+	if (tlsf_is_free(next)) {
 		/* The one behind that knows of a free block before it. */
-		size += tlsf_absorb(heap, next);
+		uint32_t more = tlsf_header(next)->word;
+		old = next;
+		old_list = tlsf_list(tlsf_size(more));
+		word += more & ~TLSF_FLAGS;
 		/* Nothing begins there any more. */
-		tlsf_header(heap, next)->check = 0;
+		tlsf_header(next)->check = 0;
 	} else {
-		tlsf_set(heap, next, word | TLSF_PREV_FREE);
+		tlsf_add(next, TLSF_PREV_FREE);
 	}
-	if (before != 0) {
-		size += tlsf_absorb(heap, before);
-		tlsf_header(heap, block)->check = 0;
+	if (before != NULL) {
+		if (old != NULL) {
+			tlsf_remove(heap, old, old_list);
+		}
+		uint32_t more = tlsf_header(before)->word;
+		old = before;
+		old_list = tlsf_list(tlsf_size(more));
+		word += more & ~TLSF_FLAGS;
+		tlsf_header(block)->check = 0;
 		block = before;
 	}
-	tlsf_make_free(heap, block, size);
+	uint32_t list = tlsf_list(tlsf_size(word));
+	if (old == NULL) {
+		tlsf_insert(heap, block, list);
+	} else if (list != old_list) {
+		tlsf_remove(heap, old, old_list);
+		tlsf_insert(heap, block, list);
+	} else if (old != block) {
+		tlsf_replace(heap, old, block, list);
+	}
+	tlsf_mark_free(block, word);
 	return block;
 }
 
+/* Pages up to and with the one that the block's header ends in. */
+static inline size_t tlsf_pages(const struct loam_heap *heap,
+				const tlsf_t *block)
+{
+	return (size_t)(block - heap->start) / LOAM_PAGE_SIZE;
+}
+
 /* Returns pages of a free last block, when many are not needed. */
-static void tlsf_shrink_last(struct loam_heap *heap, uint32_t block)
+static void tlsf_shrink_last(struct loam_heap *heap, tlsf_t *block)
 {
 	struct loam_heap_tlsf *tlsf = &heap->tlsf;
-	uint32_t size = tlsf_size(heap, block);
-	uint32_t keep = (block / TLSF_PAGE_UNITS + 1 + HEAP_SLACK_PAGES) *
-			TLSF_PAGE_UNITS;
-	if (tlsf->end < keep ||
-	    tlsf->end - keep < HEAP_SLACK_PAGES * TLSF_PAGE_UNITS) {
+	size_t pages = tlsf_pages(heap, tlsf->end);
+	size_t keep = tlsf_pages(heap, block) + 1 + HEAP_SLACK_PAGES;
+	if (pages < keep + HEAP_SLACK_PAGES) {
 		return;
 	}
-	tlsf_remove(heap, block, size);
-	loam_heap_unmap(heap, tlsf_at(heap, keep),
-			(tlsf->end - keep) / TLSF_PAGE_UNITS);
-	tlsf->end = keep;
-	tlsf_set(heap, keep, TLSF_PREV_FREE);
-	tlsf_make_free(heap, block, keep - block);
+	tlsf_remove(heap, block,
+		    tlsf_list(tlsf_size(tlsf_header(block)->word)));
+	tlsf->end = heap->start + keep * LOAM_PAGE_SIZE;
+	loam_heap_unmap(heap, tlsf->end, pages - keep);
+	tlsf_set(tlsf->end, TLSF_PREV_FREE);
+	tlsf_make_free(heap, block,
+		       tlsf_word((size_t)(tlsf->end - block)) | TLSF_FREE);
 }
 
 /* As above, whichever free block it is. */
-static inline void tlsf_shrink(struct loam_heap *heap, uint32_t block)
+static inline void tlsf_shrink(struct loam_heap *heap, tlsf_t *block)
 {
-	if (LOAM_UNLIKELY(block + tlsf_size(heap, block) == heap->tlsf.end)) {
+	if (block + tlsf_span(tlsf_header(block)->word) == heap->tlsf.end) {
 		tlsf_shrink_last(heap, block);
 	}
 }
 
-/* Maps at least `units` more behind the end, merged with what is free. */
-static bool tlsf_grow(struct loam_heap *heap, size_t units)
+/* Maps at least `bytes` more behind the end, merged with what is free. */
+static bool tlsf_grow(struct loam_heap *heap, size_t bytes)
 {
 	struct loam_heap_tlsf *tlsf = &heap->tlsf;
 	size_t left = (heap->size_bytes >> LOAM_PAGE_SHIFT) -
-		      tlsf->end / TLSF_PAGE_UNITS;
-	size_t need = (units + TLSF_PAGE_UNITS - 1) / TLSF_PAGE_UNITS;
+		      tlsf_pages(heap, tlsf->end);
+	size_t need = loam_pages_of(bytes);
 	size_t ask = need > HEAP_SLACK_PAGES ? need : HEAP_SLACK_PAGES;
 	ask = ask < left ? ask : left;
 	if (need > left) {
 		return false;
 	}
-	if (!loam_heap_map(heap, tlsf_at(heap, tlsf->end), ask)) {
+	if (!loam_heap_map(heap, tlsf->end, ask)) {
 		ask = need;
-		if (!loam_heap_map(heap, tlsf_at(heap, tlsf->end), ask)) {
+		if (!loam_heap_map(heap, tlsf->end, ask)) {
 			return false;
 		}
 	}
-	uint32_t block = tlsf->end;
-	uint32_t size = (uint32_t)ask * TLSF_PAGE_UNITS;
-	uint32_t before = 0;
-	if ((tlsf_header(heap, block)->word & TLSF_PREV_FREE) != 0) {
+	tlsf_t *block = tlsf->end;
+	tlsf_t *before = NULL;
+	if ((tlsf_header(block)->word & TLSF_PREV_FREE) != 0) {
 		before = tlsf_before(heap, block);
-		LOAM_VERIFY(before != 0);
+		LOAM_VERIFY(before != NULL);
 	}
-	tlsf->end += size;
-	tlsf_set(heap, tlsf->end, 0);
-	(void)tlsf_release(heap, block, size, before);
+	tlsf->end += ask << LOAM_PAGE_SHIFT;
+	tlsf_set(tlsf->end, 0);
+	(void)tlsf_release(heap, block, tlsf_word(ask << LOAM_PAGE_SHIFT),
+			   before);
 	return true;
 }
 
 /*
- * Makes a free block, which is in no list any more, live with `size` units; a
- * rest stays free. How many units it got.
+ * Makes the first block of a list live with all it has. What its word is then.
  */
-static inline uint32_t tlsf_take(struct loam_heap *heap, uint32_t block,
-				 uint32_t size)
+static inline uint32_t tlsf_take(struct loam_heap *heap, tlsf_t *block,
+				 uint32_t list)
 {
-	uint32_t has = tlsf_size(heap, block);
-	if (has - size >= TLSF_MIN) {
-		tlsf_make_free(heap, block + size, has - size);
+	uint32_t word = tlsf_header(block)->word - TLSF_FREE;
+	tlsf_remove_head(heap, block, list);
+	tlsf_add(block + tlsf_span(word), 0u - TLSF_PREV_FREE);
+	tlsf_add(block, 0u - TLSF_FREE);
+	return word;
+}
+
+/* Makes the first block of a list live with this word; the rest stays free. */
+static inline void tlsf_split(struct loam_heap *heap, tlsf_t *block,
+			      uint32_t list, uint32_t word)
+{
+	uint32_t rest = tlsf_header(block)->word - word;
+	tlsf_t *behind = block + tlsf_span(word);
+	uint32_t rest_list = tlsf_list(tlsf_size(rest));
+	if (rest_list == list) {
+		tlsf_replace(heap, block, behind, list);
 	} else {
-		uint32_t next = block + has;
-		tlsf_set(heap, next,
-			 tlsf_header(heap, next)->word & ~TLSF_PREV_FREE);
-		size = has;
+		tlsf_remove_head(heap, block, list);
+		tlsf_insert(heap, behind, rest_list);
 	}
-	tlsf_set(heap, block, size << TLSF_SIZE_SHIFT);
-	return size;
+	tlsf_mark_free(behind, rest);
+	tlsf_set(block, word);
 }
 
-/* Cuts a live block to `size` units, if the rest can be a block. */
-static void tlsf_trim(struct loam_heap *heap, uint32_t block, uint32_t size)
+/* Cuts a live block to the size of `word`, if the rest can be a block. */
+static void tlsf_trim(struct loam_heap *heap, tlsf_t *block, uint32_t word)
 {
-	uint32_t word = tlsf_header(heap, block)->word;
-	uint32_t has = word >> TLSF_SIZE_SHIFT;
-	if (has - size >= TLSF_MIN) {
-		uint32_t flags = word & TLSF_PREV_FREE;
-		tlsf_set(heap, block, size << TLSF_SIZE_SHIFT | flags);
-		tlsf_shrink(heap,
-			    tlsf_release(heap, block + size, has - size, 0));
+	uint32_t had = tlsf_header(block)->word;
+	uint32_t rest = (had & ~TLSF_FLAGS) - word;
+	if (rest >= TLSF_MIN << TLSF_SIZE_SHIFT) {
+		tlsf_set(block, word | (had & TLSF_PREV_FREE));
+		tlsf_shrink(heap, tlsf_release(heap, block + tlsf_span(word),
+					       rest, NULL));
 	}
 }
 
-/* Makes a live block at least `size` units large where it is, if it can be. */
-static bool tlsf_extend(struct loam_heap *heap, uint32_t block, uint32_t size)
+/* Makes a live block at least as large as `word` says, where it is. */
+static bool tlsf_extend(struct loam_heap *heap, tlsf_t *block, uint32_t word)
 {
-	uint32_t word = tlsf_header(heap, block)->word;
-	uint32_t has = word >> TLSF_SIZE_SHIFT;
-	uint32_t next = block + has;
-	uint32_t room = tlsf_is_free(heap, next) ? tlsf_size(heap, next) : 0;
-	if (room < size - has) {
+	uint32_t had = tlsf_header(block)->word;
+	tlsf_t *next = block + tlsf_span(had);
+	size_t more = tlsf_span(word) - tlsf_span(had);
+	uint32_t next_word = tlsf_header(next)->word;
+	size_t room = (next_word & TLSF_FREE) != 0 ? tlsf_span(next_word) : 0;
+	if (room < more) {
 		if (next + room != heap->tlsf.end ||
-		    !tlsf_grow(heap, size - has - room)) {
+		    !tlsf_grow(heap, more - room)) {
 			return false;
 		}
+		next_word = tlsf_header(next)->word;
 	}
-	has += tlsf_absorb(heap, next);
-	tlsf_header(heap, next)->check = 0;
-	tlsf_set(heap, block + has,
-		 tlsf_header(heap, block + has)->word & ~TLSF_PREV_FREE);
-	tlsf_set(heap, block, has << TLSF_SIZE_SHIFT | (word & TLSF_PREV_FREE));
-	tlsf_trim(heap, block, size);
+	LOAM_ASSERT(tlsf_is_whole(heap, next));
+	tlsf_remove(heap, next, tlsf_list(tlsf_size(next_word)));
+	tlsf_header(next)->check = 0;
+	had += next_word & ~TLSF_FLAGS;
+	tlsf_add(block + tlsf_span(had), 0u - TLSF_PREV_FREE);
+	tlsf_set(block, had);
+	tlsf_trim(heap, block, word);
 	return true;
 }
 
@@ -499,10 +604,12 @@ static int tlsf_create(struct loam_heap *heap,
 	size_t used = sizeof(*tlsf->lists) + sizeof(struct tlsf_header);
 	tlsf->lists = (void *)heap->start;
 	memset(tlsf->lists, 0, sizeof(*tlsf->lists));
-	tlsf->first = (uint32_t)((used + TLSF_UNIT - 1) / TLSF_UNIT);
-	tlsf->end = TLSF_PAGE_UNITS;
-	tlsf_set(heap, tlsf->end, TLSF_PREV_FREE);
-	tlsf_make_free(heap, tlsf->first, tlsf->end - tlsf->first);
+	used = (used + TLSF_UNIT - 1) / TLSF_UNIT * TLSF_UNIT;
+	tlsf->first = heap->start + used;
+	tlsf->end = heap->start + LOAM_PAGE_SIZE;
+	tlsf_set(tlsf->end, TLSF_PREV_FREE);
+	tlsf_make_free(heap, tlsf->first,
+		       tlsf_word(LOAM_PAGE_SIZE - used) | TLSF_FREE);
 	return 0;
 }
 
@@ -512,27 +619,76 @@ static void tlsf_destroy(struct loam_heap *heap)
 }
 
 /*
- * When no list has a block for `size` units: the free block at the end, which
- * may be just large enough but not the first of its list, or more pages. It is
- * taken out of its list; 0: there are none.
+ * When no list is known to have a block of `size` units: the size's own list,
+ * if its first block is large enough; or that of the free block at the end,
+ * which then is the first and large enough, thanks to more pages if need be.
+ * 0: there are none.
  */
-static LOAM_NOINLINE uint32_t tlsf_obtain(struct loam_heap *heap, uint32_t size)
+static uint32_t tlsf_obtain(struct loam_heap *heap, uint32_t size)
 {
-	uint32_t end = heap->tlsf.end;
-	uint32_t need = size;
-	if ((tlsf_header(heap, end)->word & TLSF_PREV_FREE) != 0) {
-		uint32_t has = *tlsf_footer(heap, end);
-		LOAM_VERIFY(tlsf_before(heap, end) != 0);
-		end -= has;
-		need -= has < size ? has : size;
+	uint32_t list = tlsf_list(size);
+	uint32_t place = heap->tlsf.lists->heads[list];
+	if (place != 0 &&
+	    tlsf_size(tlsf_header(tlsf_at(heap, place))->word) >= size) {
+		return list;
+	}
+	tlsf_t *block = heap->tlsf.end;
+	size_t need = (size_t)size * TLSF_UNIT;
+	if ((tlsf_header(block)->word & TLSF_PREV_FREE) != 0) {
+		block = tlsf_before(heap, block);
+		LOAM_VERIFY(block != NULL);
+		size_t has = tlsf_span(tlsf_header(block)->word);
+		need -= has < need ? has : need;
 	}
 	if (need > 0 && !tlsf_grow(heap, need)) {
 		return 0;
 	}
-	tlsf_remove(heap, end, tlsf_size(heap, end));
-	return end;
+	list = tlsf_list(tlsf_size(tlsf_header(block)->word));
+	tlsf_remove(heap, block, list);
+	tlsf_insert(heap, block, list);
+	return list;
 }
 
+/* The first block of a list, verified. */
+static inline tlsf_t *tlsf_first(const struct loam_heap *heap, uint32_t list)
+{
+	uint32_t place = heap->tlsf.lists->heads[list];
+	tlsf_t *block = tlsf_at(heap, place);
+	LOAM_VERIFY(place != 0 && tlsf_is_intact(block) && tlsf_is_free(block));
+	return block;
+}
+
+/* `size` units out of the first block of a list. */
+static LOAM_NOINLINE void *tlsf_cut(struct loam_heap *heap, uint32_t list,
+				    uint32_t size)
+{
+	tlsf_t *block = tlsf_first(heap, list);
+	uint32_t word = size << TLSF_SIZE_SHIFT;
+	uint32_t has = tlsf_header(block)->word - TLSF_FREE;
+	if (has - word < TLSF_MIN << TLSF_SIZE_SHIFT) {
+		word = tlsf_take(heap, block, list);
+	} else {
+		tlsf_split(heap, block, list, word);
+	}
+	heap_count_alloc(heap, tlsf_usable_bytes(word));
+	return block;
+}
+
+/* Likewise out of new pages. */
+static LOAM_NOINLINE void *tlsf_cut_more(struct loam_heap *heap, uint32_t size)
+{
+	uint32_t list = tlsf_obtain(heap, size);
+	if (list == 0) {
+		heap->failed++;
+		return NULL;
+	}
+	return tlsf_cut(heap, list, size);
+}
+
+/*
+ * Here and in free, the fast path makes no calls but as its last act, so that
+ * it has no registers to save.
+ */
 static void *tlsf_alloc(struct loam_heap *heap, size_t size_bytes)
 {
 	if (LOAM_UNLIKELY(!heap_can_hold(heap, size_bytes))) {
@@ -540,36 +696,54 @@ static void *tlsf_alloc(struct loam_heap *heap, size_t size_bytes)
 		return NULL;
 	}
 	uint32_t size = tlsf_units(size_bytes);
-	uint32_t list;
-	uint32_t block = tlsf_search(heap, size, &list);
-	if (LOAM_LIKELY(block != 0)) {
-		LOAM_VERIFY(tlsf_is_intact(heap, block) &&
-			    tlsf_is_free(heap, block));
-		tlsf_remove_head(heap, block, list);
-	} else {
-		block = tlsf_obtain(heap, size);
-		if (block == 0) {
-			heap->failed++;
-			return NULL;
-		}
+	uint32_t list = tlsf_search(heap->tlsf.lists, size);
+	if (LOAM_UNLIKELY(list == 0)) {
+		return tlsf_cut_more(heap, size);
 	}
-	size = tlsf_take(heap, block, size);
-	heap_count_alloc(heap, tlsf_usable_bytes(size));
-	return tlsf_at(heap, block);
+	if (list >= size + TLSF_MIN || size >= TLSF_STEPS) {
+		return tlsf_cut(heap, list, size);
+	}
+	/* A small list, and too little would be left of its blocks. */
+	tlsf_t *block = tlsf_first(heap, list);
+	uint32_t word = tlsf_take(heap, block, list);
+	heap_count_alloc(heap, tlsf_usable_bytes(word));
+	return block;
+}
+
+/* Frees a sound block, of whose neighbours one is free. */
+static LOAM_NOINLINE void tlsf_merge(struct loam_heap *heap, tlsf_t *block)
+{
+	uint32_t word = tlsf_header(block)->word;
+	tlsf_t *before = NULL;
+	if ((word & TLSF_PREV_FREE) != 0) {
+		before = block - tlsf_span(*tlsf_footer(block));
+	}
+	tlsf_shrink(heap, tlsf_release(heap, block, word, before));
 }
 
 static void tlsf_free(struct loam_heap *heap, void *address, const void *caller)
 {
-	uint32_t before;
-	if (address == NULL) {
+	if (LOAM_UNLIKELY(address == NULL)) {
 		return;
 	}
-	uint32_t block = tlsf_find(heap, address, "free", caller, &before);
-	if (block != 0) {
-		uint32_t size = tlsf_size(heap, block);
-		heap_count_free(heap, tlsf_usable_bytes(size));
-		tlsf_shrink(heap, tlsf_release(heap, block, size, before));
+	if (LOAM_UNLIKELY(!tlsf_is_live(heap, address))) {
+		loam_heap_misuse(heap, caller, "free", address);
+		return;
 	}
+	tlsf_t *block = address;
+	uint32_t word = tlsf_header(block)->word;
+	tlsf_t *next = block + tlsf_span(word);
+	heap_count_free(heap, tlsf_usable_bytes(word));
+	if ((word & TLSF_PREV_FREE) != 0 || tlsf_is_free(next) ||
+	    next == heap->tlsf.end) {
+		tlsf_merge(heap, block);
+		return;
+	}
+	/* Nothing to merge with, as it is mostly: tlsf_release(), in short. */
+	tlsf_add(block, TLSF_FREE);
+	tlsf_add(next, TLSF_PREV_FREE);
+	*tlsf_footer(next) = word + TLSF_FREE;
+	tlsf_insert(heap, block, tlsf_list(tlsf_size(word)));
 }
 
 static void *tlsf_resize(struct loam_heap *heap, void *address,
@@ -582,62 +756,61 @@ static void *tlsf_resize(struct loam_heap *heap, void *address,
 		tlsf_free(heap, address, caller);
 		return NULL;
 	}
-	uint32_t before;
-	uint32_t block = tlsf_find(heap, address, "resize", caller, &before);
-	if (block == 0) {
+	tlsf_t *block = tlsf_find(heap, address, "resize", caller);
+	if (block == NULL) {
 		return NULL;
 	}
 	if (!heap_can_hold(heap, size_bytes)) {
 		heap->failed++;
 		return NULL;
 	}
-	uint32_t size = tlsf_units(size_bytes);
-	uint32_t has = tlsf_size(heap, block);
-	if (size <= has) {
-		tlsf_trim(heap, block, size);
-	} else if (!tlsf_extend(heap, block, size)) {
+	uint32_t word = tlsf_units(size_bytes) << TLSF_SIZE_SHIFT;
+	uint32_t had = tlsf_header(block)->word;
+	if (word <= had) {
+		tlsf_trim(heap, block, word);
+	} else if (!tlsf_extend(heap, block, word)) {
 		void *moved = tlsf_alloc(heap, size_bytes);
 		if (moved != NULL) {
-			memcpy(moved, address, tlsf_usable_bytes(has));
+			memcpy(moved, address, tlsf_usable_bytes(had));
 			tlsf_free(heap, address, caller);
 		}
 		return moved;
 	}
-	heap->live_bytes -= tlsf_usable_bytes(has);
-	heap_grew(heap, tlsf_usable_bytes(tlsf_size(heap, block)));
+	heap->live_bytes -= tlsf_usable_bytes(had);
+	heap_grew(heap, tlsf_usable_bytes(tlsf_header(block)->word));
 	return address;
 }
 
 static size_t tlsf_usable(const struct loam_heap *heap, const void *address,
 			  const void *caller)
 {
-	uint32_t before;
-	uint32_t block = tlsf_find(heap, address, "usable", caller, &before);
-	return block == 0 ? 0 : tlsf_usable_bytes(tlsf_size(heap, block));
+	const tlsf_t *block =
+		tlsf_find(heap, (void *)(uintptr_t)address, "usable", caller);
+	return block == NULL ? 0 : tlsf_usable_bytes(tlsf_header(block)->word);
 }
 
 static bool tlsf_walk(const struct loam_heap *heap, struct loam_heap_block *out)
 {
-	uint32_t block = heap->tlsf.first;
+	tlsf_t *block = heap->tlsf.first;
 	if (out->address != NULL) {
 		if (out->state == LOAM_HEAP_BROKEN) {
 			return false;
 		}
-		block = tlsf_block(heap, out->address);
-		block += tlsf_size(heap, block);
+		block = out->address;
+		block += tlsf_span(tlsf_header(block)->word);
 	}
 	bool whole = tlsf_is_whole(heap, block);
 	if (block == heap->tlsf.end && whole) {
 		return false;
 	}
+	uint32_t word = tlsf_header(block)->word;
 	*out = (struct loam_heap_block){
-		.address = tlsf_at(heap, block),
-		.size_bytes =
-			whole ? tlsf_usable_bytes(tlsf_size(heap, block)) : 0,
+		.address = block,
+		.size_bytes = whole ? tlsf_usable_bytes(word) : 0,
 		.header_bytes = sizeof(struct tlsf_header),
-		.state = !whole                      ? LOAM_HEAP_BROKEN
-			 : tlsf_is_free(heap, block) ? LOAM_HEAP_FREE
-						     : LOAM_HEAP_LIVE,
+		.state = !whole                ? LOAM_HEAP_BROKEN
+			 : tlsf_is_free(block) ? LOAM_HEAP_FREE
+					       : LOAM_HEAP_LIVE,
 	};
 	return true;
 }
@@ -648,24 +821,24 @@ static bool tlsf_walk(const struct loam_heap *heap, struct loam_heap_block *out)
 static int tlsf_check_blocks(const struct loam_heap *heap, size_t *count)
 {
 	bool before_free = false;
-	uint32_t block = heap->tlsf.first;
+	tlsf_t *block = heap->tlsf.first;
 	for (;;) {
 		if (!tlsf_is_whole(heap, block)) {
 			loam_log(LOAM_LOG_ERROR,
 				 "check: heap tlsf: broken header at %p",
-				 (void *)tlsf_header(heap, block));
+				 (void *)tlsf_header(block));
 			return -LOAM_EFAULT;
 		}
-		uint32_t word = tlsf_header(heap, block)->word;
+		uint32_t word = tlsf_header(block)->word;
 		LOAM_CHECK(((word & TLSF_PREV_FREE) != 0) == before_free);
-		LOAM_CHECK(!before_free || tlsf_before(heap, block) != 0);
+		LOAM_CHECK(!before_free || tlsf_before(heap, block) != NULL);
 		LOAM_CHECK(!before_free || (word & TLSF_FREE) == 0);
 		if (block == heap->tlsf.end) {
 			return 0;
 		}
 		before_free = (word & TLSF_FREE) != 0;
 		*count += before_free;
-		block += word >> TLSF_SIZE_SHIFT;
+		block += tlsf_span(word);
 	}
 }
 
@@ -675,20 +848,22 @@ static int tlsf_check_list(const struct loam_heap *heap, uint32_t list,
 {
 	const struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
 	uint32_t prev = 0;
-	uint32_t block = lists->heads[list];
+	uint32_t place = lists->heads[list];
 	LOAM_CHECK(((lists->steps[list / TLSF_STEPS] >> (list % TLSF_STEPS)) &
-		    1u) == (block != 0));
-	while (block != 0) {
-		LOAM_CHECK(block >= heap->tlsf.first);
-		LOAM_CHECK(block < heap->tlsf.end);
+		    1u) == (place != 0));
+	while (place != 0) {
+		const tlsf_t *block = tlsf_at(heap, place);
+		LOAM_CHECK(block >= heap->tlsf.first && block < heap->tlsf.end);
+		LOAM_CHECK(place % (TLSF_UNIT / TLSF_PLACE) == 0);
 		LOAM_CHECK(tlsf_is_whole(heap, block));
-		LOAM_CHECK(tlsf_is_free(heap, block));
-		LOAM_CHECK(tlsf_list(tlsf_size(heap, block)) == list);
-		LOAM_CHECK(tlsf_links(heap, block)->prev == prev);
+		LOAM_CHECK(tlsf_is_free(block));
+		LOAM_CHECK(tlsf_list(tlsf_size(tlsf_header(block)->word)) ==
+			   list);
+		LOAM_CHECK(tlsf_links(block)->prev == prev);
 		LOAM_CHECK(*count > 0);
 		(*count)--;
-		prev = block;
-		block = tlsf_links(heap, block)->next;
+		prev = place;
+		place = tlsf_links(block)->next;
 	}
 	return 0;
 }
@@ -697,8 +872,8 @@ static int tlsf_check(const struct loam_heap *heap)
 {
 	const struct loam_heap_tlsf *tlsf = &heap->tlsf;
 	size_t count = 0;
-	LOAM_CHECK(tlsf->end % TLSF_PAGE_UNITS == 0);
-	LOAM_CHECK(tlsf->end / TLSF_PAGE_UNITS == heap->mapped_pages);
+	LOAM_CHECK((size_t)(tlsf->end - heap->start) ==
+		   heap->mapped_pages << LOAM_PAGE_SHIFT);
 	int error = tlsf_check_blocks(heap, &count);
 	for (unsigned power = 0; power < TLSF_POWERS; power++) {
 		LOAM_CHECK(((tlsf->lists->powers >> power) & 1u) ==

@@ -280,8 +280,13 @@ TEST(written_footer, "S0.33 a footer that was overwritten is reported")
 	void *wall = must_alloc(1);
 	loam_heap_free(&heap, hole);
 	uint32_t *footer = (uint32_t *)(hole + 312 - 8);
-	EXPECT_EQ(*footer, 20);
-	const uint32_t wrong[] = { 0, 1, 19, 21, 0x1000, 0xffffffffu };
+	/* 20 units, free. */
+	const uint32_t right = 20 * 4 + 1;
+	EXPECT_EQ(*footer, right);
+	const uint32_t wrong[] = {
+		0,         1,         5,         20,     right - 1,
+		right - 4, right + 1, right + 4, 0x4001, 0xffffffffu,
+	};
 	for (size_t i = 0; i < LOAM_ARRAY_SIZE(wrong); i++) {
 		*footer = wrong[i];
 		unsigned long reports = loam_misuse_count();
@@ -290,7 +295,7 @@ TEST(written_footer, "S0.33 a footer that was overwritten is reported")
 		EXPECT_LOG("a neighbour is corrupt");
 		EXPECT_EQ(loam_heap_check(&heap), -LOAM_EFAULT);
 	}
-	*footer = 20;
+	*footer = right;
 	expect_sound();
 	loam_heap_free(&heap, wall);
 	finish();
