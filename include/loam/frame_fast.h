@@ -50,6 +50,14 @@ static LOAM_ALWAYS_INLINE void loam_frame_count_store(uint32_t *count,
 	__atomic_store_n(count, value, __ATOMIC_RELAXED);
 }
 
+/* True if some memory lies outside the direct map. A hint without a lock. */
+static LOAM_ALWAYS_INLINE bool loam_frame_has_high(
+	const struct loam_frames *frames)
+{
+	return __atomic_load_n(&frames->zones[LOAM_ZONE_HIGH].managed,
+			       __ATOMIC_RELAXED) != 0;
+}
+
 /*
  * A single directly mapped frame from this CPU's stack, as a used block of
  * order 0 labelled by LOAM_OWNED_BY() in flags; LOAM_PFN_NONE: the slow path

@@ -364,6 +364,7 @@ struct loam_kspace {
 	struct loam_arena window;
 	volatile unsigned reserve_count; /* k; a hint without the lock */
 	loam_phys_t reserve[LOAM_TABLE_RESERVE]; /* k */
+	uint64_t temp_bits;                      /* c: a slot's entry, at 0 */
 	size_t own_pages;                        /* k */
 	size_t foreign_pages;                    /* k */
 	struct loam_kspace_temp temps[LOAM_MAX_CPUS];

@@ -452,6 +452,8 @@ struct loam_procs {
 	struct loam_procs_config config; /* c */
 	struct loam_cache *regions;      /* c */
 	loam_pfn_t zero_pfn;             /* c */
+	/* c: of an entry at 0 for the user, by LOAM_PROT_READ to _EXEC */
+	uint64_t leaf_bits[8];
 	struct loam_lock lock;
 	struct loam_list list;             /* P: of struct loam_proc */
 	struct loam_list pagers;           /* P */

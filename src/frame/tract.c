@@ -263,17 +263,23 @@ uint32_t loam_frame_loose_take_locked(struct loam_frames *frames,
 	return taken;
 }
 
-static void tract_put(struct loam_frames *frames, struct loam_zone *zone,
-		      loam_pfn_t pfn)
+/* Puts frames of one tract: the first of pfns[], and what follows in it. */
+static uint32_t tract_put(struct loam_frames *frames, struct loam_zone *zone,
+			  const loam_pfn_t *pfns, uint32_t count)
 {
-	uint32_t number = pfn >> LOAM_TRACT_ORDER;
+	uint32_t number = pfns[0] >> LOAM_TRACT_ORDER;
 	struct loam_tract *tract = &frames->tracts[number];
 	bool was_linked = tract->loose != 0;
-	LOAM_ASSERT(!frame_is_loose(frames, pfn));
-	loam_bitmap_set(frames->loose_map, pfn);
-	tract->loose++;
-	loam_tract_free_add(&frames->tract_free[number], 1);
+	uint32_t done = 0;
+	while (done < count && pfns[done] >> LOAM_TRACT_ORDER == number) {
+		LOAM_ASSERT(!frame_is_loose(frames, pfns[done]));
+		loam_bitmap_set(frames->loose_map, pfns[done]);
+		done++;
+	}
+	tract->loose = (uint16_t)(tract->loose + done);
+	loam_tract_free_add(&frames->tract_free[number], (int)done);
 	tract_relink(frames, zone, number, was_linked);
+	return done;
 }
 
 void loam_frame_loose_put_locked(struct loam_frames *frames,
@@ -281,8 +287,8 @@ void loam_frame_loose_put_locked(struct loam_frames *frames,
 				 uint32_t count)
 {
 	LOAM_ASSERT(loam_lock_held(&zone->lock));
-	for (uint32_t i = 0; i < count; i++) {
-		tract_put(frames, zone, pfns[i]);
+	for (uint32_t done = 0; done < count;) {
+		done += tract_put(frames, zone, &pfns[done], count - done);
 	}
 	zone->loose += count;
 	/* One stays while it is all there is: a CPU may want it again soon. */

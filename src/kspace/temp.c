@@ -25,6 +25,8 @@
 
 void loam_kspace_temp_init(struct loam_kspace *kspace)
 {
+	kspace->temp_bits = loam_pt_leaf_encode(
+		kspace->pt, 0, LOAM_PROT_READ | LOAM_PROT_WRITE);
 	for (unsigned cpu = 0; cpu < LOAM_MAX_CPUS; cpu++) {
 		struct loam_kspace_temp *temp = &kspace->temps[cpu];
 		for (unsigned slot = 0; slot < LOAM_TEMP_SLOTS; slot++) {
@@ -56,8 +58,7 @@ static int slot_fill(struct loam_kspace *kspace, struct loam_kspace_temp *temp,
 	temp->pfns[slot] = pfn;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	loam_pt_leaf_store(pt, temp->tables[slot], temp->indices[slot],
-			   loam_pt_leaf_encode(
-				   pt, phys, LOAM_PROT_READ | LOAM_PROT_WRITE));
+			   phys | kspace->temp_bits);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return 0;
 }

@@ -17,10 +17,9 @@ void loam_proc_fault_install(struct proc_fault *fault, loam_pfn_t pfn,
 {
 	struct loam_proc *proc = fault->proc;
 	const struct loam_region *region = fault->region;
-	loam_prot_t prot = proc_leaf_prot(region, writable);
-	loam_pt_leaf_store(
-		&proc->pt, fault->leaf.entries, fault->leaf.index,
-		loam_pt_leaf_encode(&proc->pt, loam_pfn_to_phys(pfn), prot));
+	loam_pt_leaf_store(&proc->pt, fault->leaf.entries, fault->leaf.index,
+			   loam_pfn_to_phys(pfn) |
+				   proc_leaf_bits(proc, region, writable));
 	proc->resident_frames += proc_is_counted(proc, region, pfn);
 }
 

@@ -127,18 +127,24 @@ int loam_proc_unmap_prepare(struct loam_proc *proc, uintptr_t start,
 
 int loam_proc_unmap(struct loam_proc *proc, uintptr_t start, size_t size)
 {
-	struct proc_spares spares;
+	struct proc_spares spares = { .procs = proc->procs, .head = NULL };
 	if (!proc_range_fits(proc, start, size)) {
 		return -LOAM_EINVAL;
 	}
-	int error = loam_proc_spares_fill(proc->procs, &spares, 2);
-	if (error != 0) {
-		return error;
-	}
+	uintptr_t end = start + size;
 	loam_lock(&proc->lock);
-	error = loam_proc_unmap_prepare(proc, start, start + size);
+	/* What ends no region in its middle needs no memory to go. */
+	if (loam_region_is_cut(proc, start) || loam_region_is_cut(proc, end)) {
+		loam_unlock(&proc->lock);
+		int error = loam_proc_spares_fill(proc->procs, &spares, 2);
+		if (error != 0) {
+			return error;
+		}
+		loam_lock(&proc->lock);
+	}
+	int error = loam_proc_unmap_prepare(proc, start, end);
 	if (error == 0) {
-		loam_proc_unmap_locked(proc, start, start + size, &spares);
+		loam_proc_unmap_locked(proc, start, end, &spares);
 	}
 	loam_unlock(&proc->lock);
 	loam_proc_spares_release(&spares);

@@ -23,11 +23,13 @@ void loam_proc_page_close(struct loam_procs *procs, void *page)
 
 static loam_pfn_t page_take(struct loam_procs *procs)
 {
+	struct loam_frames *frames = procs->config.frames;
 	loam_flags_t flags = LOAM_NOSLEEP | LOAM_OWNED_BY(LOAM_OWNER_USER);
-	if (procs->config.kspace != NULL) {
+	/* Where no memory is high, a frame comes the shortest way. */
+	if (procs->config.kspace != NULL && loam_frame_has_high(frames)) {
 		flags |= LOAM_HIGH;
 	}
-	return loam_frame_alloc(procs->config.frames, 0, flags);
+	return loam_frame_alloc(frames, 0, flags);
 }
 
 loam_pfn_t loam_proc_page_alloc(struct loam_procs *procs)
@@ -75,6 +77,30 @@ void loam_proc_page_put(struct loam_procs *procs, loam_pfn_t pfn)
 	}
 }
 
+/*
+ * Gives back frames that have one reference, as long as they go onto the CPU's
+ * stack, which is entered once for all. Returns how many that were.
+ */
+static unsigned page_push_run(struct loam_frames *frames,
+			      const loam_pfn_t *pfns, unsigned count)
+{
+	unsigned done = 0;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = &frames->cpus[number];
+	uint32_t gathers = __atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
+	if (LOAM_LIKELY(gathers == 0) && loam_frame_cpu_try(cpu)) {
+		while (done < count &&
+		       loam_frame_is_plain(frames, pfns[done], 0) &&
+		       loam_frame_push_claimed(frames, &cpu->locals[0].stack,
+					       pfns[done])) {
+			done++;
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return done;
+}
+
 void loam_proc_batch_end(struct proc_batch *batch)
 {
 	struct loam_proc *proc = batch->proc;
@@ -82,8 +108,15 @@ void loam_proc_batch_end(struct proc_batch *batch)
 		loam_pt_flush(&proc->pt, batch->start,
 			      batch->end - batch->start);
 	}
-	for (unsigned i = 0; i < batch->count; i++) {
-		loam_proc_page_put(proc->procs, batch->pfns[i]);
+	unsigned done = 0;
+	while (done < batch->count) {
+		done += page_push_run(proc->procs->config.frames,
+				      &batch->pfns[done], batch->count - done);
+		/* This one is shared or high, or the CPU's stack is full. */
+		if (done < batch->count) {
+			loam_proc_page_put(proc->procs, batch->pfns[done]);
+			done++;
+		}
 	}
 	batch->count = 0;
 	batch->stale = false;

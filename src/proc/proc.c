@@ -147,6 +147,12 @@ int loam_procs_init(struct loam_procs *procs,
 	if (config->copy_page == NULL) {
 		procs->config.copy_page = proc_copy_page;
 	}
+	for (unsigned prot = 0; prot < LOAM_ARRAY_SIZE(procs->leaf_bits);
+	     prot++) {
+		procs->leaf_bits[prot] = loam_pt_leaf_encode(
+			config->kernel_pt, 0,
+			prot == 0 ? 0 : prot | LOAM_PROT_USER);
+	}
 	loam_lock_init(&procs->lock, "address spaces", LOAM_RANK_PROCS);
 	loam_list_init(&procs->list);
 	loam_list_init(&procs->pagers);

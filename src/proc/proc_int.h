@@ -90,6 +90,9 @@ void loam_region_split(struct loam_proc *proc, uintptr_t at,
 void loam_region_merge(struct loam_proc *proc, uintptr_t start, uintptr_t end,
 		       struct proc_spares *spares);
 
+/* True if the address is in the middle of a region. */
+bool loam_region_is_cut(struct loam_proc *proc, uintptr_t at);
+
 /*
  * How many regions more there are once the ends of the range are boundaries;
  * and once what is in between has gone.
@@ -187,6 +190,21 @@ static inline loam_prot_t proc_leaf_prot(const struct loam_region *region,
 		prot &= ~LOAM_PROT_WRITE;
 	}
 	return prot == 0 ? 0 : prot | LOAM_PROT_USER;
+}
+
+/* That of an entry, but for the frame. */
+static inline uint64_t proc_leaf_bits(const struct loam_proc *proc,
+				      const struct loam_region *region,
+				      bool writable)
+{
+	loam_prot_t prot = region->prot;
+	if (!writable) {
+		prot &= ~LOAM_PROT_WRITE;
+	}
+	if (LOAM_LIKELY(prot < LOAM_ARRAY_SIZE(proc->procs->leaf_bits))) {
+		return proc->procs->leaf_bits[prot];
+	}
+	return loam_pt_leaf_encode(&proc->pt, 0, prot | LOAM_PROT_USER);
 }
 
 /* A frame's memory for a moment: strictly nested. NULL: no slot. */

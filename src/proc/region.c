@@ -250,6 +250,12 @@ unsigned loam_region_splits(struct loam_proc *proc, uintptr_t start,
 	return splits;
 }
 
+bool loam_region_is_cut(struct loam_proc *proc, uintptr_t at)
+{
+	const struct loam_region *region = loam_region_holding(proc, at);
+	return region != NULL && region->start != at;
+}
+
 unsigned loam_region_splits_around(struct loam_proc *proc, uintptr_t start,
 				   uintptr_t end)
 {

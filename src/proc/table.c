@@ -225,31 +225,40 @@ int loam_proc_tables_prepare(struct loam_proc *proc, uintptr_t start,
 
 /* -------- taking pages away -------- */
 
-/* One entry goes; its frame joins the batch. */
-static LOAM_ALWAYS_INLINE void zap_entry(struct proc_batch *batch,
-					 const struct loam_region *region,
-					 struct loam_pt_leaf *leaf,
-					 unsigned index, uintptr_t page)
+/* Empties the entries of a table from the leaf's on, for pages [page, end). */
+static void zap_entries(struct proc_batch *batch,
+			const struct loam_region *region,
+			const struct loam_pt_leaf *leaf, uintptr_t page,
+			uintptr_t end)
 {
 	struct loam_proc *proc = batch->proc;
-	uint64_t entry = loam_pt_leaf_load(&proc->pt, leaf->entries, index);
-	if (!proc_is_present(proc, entry)) {
-		return;
-	}
-	loam_pt_leaf_store(&proc->pt, leaf->entries, index, 0);
-	if (!batch->stale) {
-		batch->stale = true;
-		batch->start = page;
-	}
-	batch->end = page + LOAM_PAGE_SIZE;
-	loam_pfn_t pfn = proc_entry_pfn(proc, entry);
-	if (proc_is_counted(proc, region, pfn)) {
-		proc->resident_frames--;
+	const bool counted = region->ops->counted;
+	const loam_pfn_t zero = proc->procs->zero_pfn;
+	size_t dropped = 0;
+	unsigned index = leaf->index;
+	for (; page != end; page += LOAM_PAGE_SIZE, index++) {
+		uint64_t entry =
+			loam_pt_leaf_load(&proc->pt, leaf->entries, index);
+		if (!proc_is_present(proc, entry)) {
+			continue;
+		}
+		loam_pt_leaf_store(&proc->pt, leaf->entries, index, 0);
+		if (!batch->stale) {
+			batch->stale = true;
+			batch->start = page;
+		}
+		batch->end = page + LOAM_PAGE_SIZE;
+		loam_pfn_t pfn = proc_entry_pfn(proc, entry);
+		if (!counted || pfn == zero) {
+			continue;
+		}
+		dropped++;
 		batch->pfns[batch->count++] = pfn;
 		if (batch->count == PROC_BATCH) {
 			loam_proc_batch_end(batch);
 		}
 	}
+	proc->resident_frames -= dropped;
 }
 
 /* How many resident pages the region has in entries [first, end) of a table. */
@@ -308,11 +317,7 @@ void loam_proc_zap(struct proc_batch *batch, const struct loam_region *region,
 		if (loam_pt_leaf_find(&proc->pt, at, &leaf) &&
 		    (LOAM_LIKELY(loam_pt_leaf_writable(&proc->pt, &leaf)) ||
 		     !zap_shared(batch, region, &leaf, at, next, all))) {
-			unsigned index = leaf.index;
-			for (uintptr_t page = at; page != next;
-			     page += LOAM_PAGE_SIZE) {
-				zap_entry(batch, region, &leaf, index++, page);
-			}
+			zap_entries(batch, region, &leaf, at, next);
 		}
 		at = next;
 	}
