@@ -161,6 +161,18 @@ void loam_pt_fini(struct loam_pt *pt);
 int loam_pt_map(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
 		size_t size, loam_prot_t prot, bool large);
 
+/* The largest block that loam_pt_map_same() takes: 1 GiB. */
+#define LOAM_PT_BLOCK_ORDER_MAX 18u
+
+/*
+ * Maps the same block of 2^order frames at phys all over [virt, virt + size):
+ * by large pages where the block is as large, aligned like them, and the range
+ * allows it; every other page is the block's first. Errors as loam_pt_map();
+ * -LOAM_EINVAL also for a larger order. Cost: O(entries) that are written.
+ */
+int loam_pt_map_same(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
+		     unsigned order, size_t size, loam_prot_t prot);
+
 /*
  * Maps count frames, in any order in memory, at consecutive pages.
  * Errors as loam_pt_map().

@@ -17,12 +17,24 @@ struct early_tables {
 static loam_phys_t early_alloc_table(void *ctx)
 {
 	struct early_tables *early = ctx;
-	loam_flags_t flags =
-		LOAM_ZERO | LOAM_NOSLEEP | LOAM_OWNED_BY(LOAM_OWNER_TABLE);
-	/* Low addresses: the temporary map must reach it. */
-	loam_pfn_t pfn = loam_frame_alloc_range(early->frames, 1, 1,
-						early->early_end, 0, flags);
-	return pfn == LOAM_PFN_NONE ? LOAM_PHYS_NONE : loam_pfn_to_phys(pfn);
+	struct loam_frames *frames = early->frames;
+	loam_flags_t flags = LOAM_NOSLEEP | LOAM_OWNED_BY(LOAM_OWNER_TABLE);
+	/*
+	 * The temporary map must reach it. Memory is handed out from its low
+	 * end, so that is what comes; only if not, a place is looked for.
+	 */
+	loam_pfn_t pfn = loam_frame_alloc(frames, 0, flags);
+	if (pfn != LOAM_PFN_NONE && loam_pfn_to_phys(pfn) >= early->early_end) {
+		loam_frame_free(frames, pfn, 0);
+		pfn = loam_frame_alloc_range(frames, 1, 1, early->early_end, 0,
+					     flags);
+	}
+	if (pfn == LOAM_PFN_NONE) {
+		return LOAM_PHYS_NONE;
+	}
+	loam_phys_t table = loam_pfn_to_phys(pfn);
+	memset(loam_host_phys_to_virt(table), 0, LOAM_PAGE_SIZE);
+	return table;
 }
 
 static void early_free_table(void *ctx, loam_phys_t table)

@@ -5,8 +5,6 @@
 
 #include "kspace_int.h"
 
-#define ZERO_BATCH 64u
-
 /* From so many large pages on, a block of zeros is worth its memory. */
 #define ZERO_LARGE_PAGES 32u
 
@@ -28,51 +26,6 @@ static unsigned window_zero_order(const struct loam_kspace *kspace, size_t size)
 		     order < LOAM_ORDER_COUNT &&
 		     size >> (LOAM_PAGE_SHIFT + order) >= ZERO_LARGE_PAGES;
 	return large ? order : 0;
-}
-
-/* Large pages, and smaller ones for a rest; all show the one block. */
-static int window_map_block_locked(struct loam_zero_window *window)
-{
-	struct loam_pt *pt = window->kspace->pt;
-	size_t block = (size_t)LOAM_PAGE_SIZE << window->zero_order;
-	size_t done = 0;
-	int error = 0;
-	while (done < window->size && error == 0) {
-		size_t size = window->size - done;
-		size = size > block ? block : size;
-		error = loam_pt_map(pt, window->base + done,
-				    loam_pfn_to_phys(window->zero), size,
-				    window_prot(window, LOAM_PROT_READ), true);
-		done += error == 0 ? size : 0;
-	}
-	if (error != 0 && done != 0) {
-		loam_pt_unmap(pt, window->base, done);
-	}
-	return error;
-}
-
-static int window_map_zeros_locked(struct loam_zero_window *window)
-{
-	struct loam_pt *pt = window->kspace->pt;
-	loam_pfn_t zeros[ZERO_BATCH];
-	for (unsigned i = 0; i < ZERO_BATCH; i++) {
-		zeros[i] = window->zero;
-	}
-	size_t pages = window->size >> LOAM_PAGE_SHIFT;
-	size_t done = 0;
-	int error = 0;
-	while (done < pages && error == 0) {
-		size_t count = pages - done;
-		count = count > ZERO_BATCH ? ZERO_BATCH : count;
-		error = loam_pt_map_frames(
-			pt, window->base + (done << LOAM_PAGE_SHIFT), zeros,
-			count, window_prot(window, LOAM_PROT_READ));
-		done += error == 0 ? count : 0;
-	}
-	if (error != 0 && done != 0) {
-		loam_pt_unmap(pt, window->base, done << LOAM_PAGE_SHIFT);
-	}
-	return error;
 }
 
 int loam_zero_window_init(struct loam_zero_window *window,
@@ -97,8 +50,9 @@ int loam_zero_window_init(struct loam_zero_window *window,
 		.zero_order = order,
 	};
 	loam_lock(&kspace->lock);
-	int error = order == 0 ? window_map_zeros_locked(window)
-			       : window_map_block_locked(window);
+	int error = loam_pt_map_same(kspace->pt, base, loam_pfn_to_phys(zero),
+				     order, size,
+				     window_prot(window, LOAM_PROT_READ));
 	loam_unlock(&kspace->lock);
 	if (error != 0) {
 		loam_frame_free(kspace->frames, zero, order);

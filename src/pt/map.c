@@ -11,13 +11,16 @@ struct map_job {
 	const loam_pfn_t *pfns; /* of the next pages, or NULL */
 	uint64_t bits;          /* of a leaf */
 	uint8_t large_levels;   /* that may be used */
+	bool same;              /* every entry has the first one's address */
 };
 
 static void map_advance(struct map_job *job, size_t count)
 {
 	job->page += count;
 	job->count -= count;
-	job->phys += (loam_phys_t)count << LOAM_PAGE_SHIFT;
+	if (!job->same) {
+		job->phys += (loam_phys_t)count << LOAM_PAGE_SHIFT;
+	}
 	if (job->pfns != NULL) {
 		job->pfns += count;
 	}
@@ -94,6 +97,33 @@ static bool map_absent(const struct loam_pt *pt, const struct pt_spot *spot,
 }
 
 /*
+ * How many of the job's next pages entries of `target` map in one go, from the
+ * spot where the descent ended: up to the end of their table, and of large ones
+ * up to the next that leads to a table, which stays. Only the first of them can
+ * be one where a higher level fits.
+ */
+static size_t map_pages(const struct loam_pt *pt, const struct map_job *job,
+			const struct pt_spot *spot, unsigned target)
+{
+	unsigned shift = pt_shift(pt->geometry, target);
+	unsigned index = pt_index(pt->geometry, target, job->page);
+	size_t n = pt_entries(pt->geometry, target) - index;
+	if (job->count >> shift < n) {
+		n = job->count >> shift;
+	}
+	if (target > 0 && spot->level == target) {
+		size_t absent = 1;
+		while (absent < n &&
+		       pt_load(pt->geometry->entry_bytes, spot->entries,
+			       index + (unsigned)absent) == 0) {
+			absent++;
+		}
+		n = absent;
+	}
+	return n << shift;
+}
+
+/*
  * First walk: is every page absent, and how many tables are missing?
  * The tables that the walk finds absent are as the second one finds them,
  * since where a table is missing at one page, map_missing() knows that the
@@ -111,9 +141,7 @@ static int map_plan(const struct loam_pt *pt, struct map_job job,
 			return -LOAM_EEXIST;
 		}
 		unsigned target = map_level(pt, &job, spot.level);
-		size_t n = target > 0
-				   ? pt_span(pt->geometry, target)
-				   : pt_run(pt->geometry, job.page, job.count);
+		size_t n = map_pages(pt, &job, &spot, target);
 		if (spot.level == 0 && !map_absent(pt, &spot, n)) {
 			return -LOAM_EEXIST;
 		}
@@ -124,18 +152,19 @@ static int map_plan(const struct loam_pt *pt, struct map_job job,
 	return 0;
 }
 
-static void fill_narrow(volatile uint32_t *entries, size_t n,
-			const struct map_job *job)
+static void fill_narrow(volatile uint32_t *entries, size_t n, uint32_t entry,
+			uint32_t step)
+{
+	for (size_t i = 0; i != n; i++) {
+		entries[i] = entry;
+		entry += step;
+	}
+}
+
+static void fill_narrow_frames(volatile uint32_t *entries, size_t n,
+			       const struct map_job *job)
 {
 	const loam_pfn_t *pfns = job->pfns;
-	uint32_t entry = (uint32_t)(job->phys | job->bits);
-	if (pfns == NULL) {
-		for (size_t i = 0; i != n; i++) {
-			entries[i] = entry;
-			entry += LOAM_PAGE_SIZE;
-		}
-		return;
-	}
 	uint32_t bits = (uint32_t)job->bits;
 	for (size_t i = 0; i != n; i++) {
 		entries[i] = pfns[i] << LOAM_PAGE_SHIFT | bits;
@@ -143,7 +172,7 @@ static void fill_narrow(volatile uint32_t *entries, size_t n,
 }
 
 static void fill_wide(void *entries, unsigned index, size_t n,
-		      const struct map_job *job)
+		      const struct map_job *job, loam_phys_t step)
 {
 	const loam_pfn_t *pfns = job->pfns;
 	loam_phys_t phys = job->phys;
@@ -152,19 +181,26 @@ static void fill_wide(void *entries, unsigned index, size_t n,
 			phys = loam_pfn_to_phys(pfns[i]);
 		}
 		pt_store_absent(entries, index + (unsigned)i, phys | job->bits);
-		phys += LOAM_PAGE_SIZE;
+		phys += step;
 	}
 }
 
-/* Fills n entries of a table of level 0 with the job's next pages. */
-static void map_fill(const struct loam_pt *pt, const struct pt_spot *spot,
-		     size_t n, const struct map_job *job)
+/* Maps the job's next n pages by entries of `level`, from the spot on. */
+static LOAM_ALWAYS_INLINE void map_fill(const struct loam_pt *pt,
+					const struct pt_spot *spot, size_t n,
+					const struct map_job *job,
+					unsigned level)
 {
-	if (pt->geometry->entry_bytes == 4) {
-		uint32_t *entries = spot->entries;
-		fill_narrow(entries + spot->index, n, job);
+	unsigned shift = level == 0 ? 0 : pt_shift(pt->geometry, level);
+	loam_phys_t step = job->same ? 0 : (loam_phys_t)LOAM_PAGE_SIZE << shift;
+	uint32_t *narrow = (uint32_t *)spot->entries + spot->index;
+	if (pt->geometry->entry_bytes != 4) {
+		fill_wide(spot->entries, spot->index, n >> shift, job, step);
+	} else if (job->pfns != NULL) {
+		fill_narrow_frames(narrow, n, job);
 	} else {
-		fill_wide(spot->entries, spot->index, n, job);
+		fill_narrow(narrow, n >> shift,
+			    (uint32_t)(job->phys | job->bits), (uint32_t)step);
 	}
 }
 
@@ -183,16 +219,11 @@ static void map_commit(struct loam_pt *pt, struct map_job job,
 			stale |= loam_pt_reach(pt, job.page, target, job.bits,
 					       reserve, &spot);
 		}
-		size_t n;
-		if (target > 0) {
-			n = pt_span(geometry, target);
-			pt_store(geometry->entry_bytes, spot.entries,
-				 spot.index,
-				 job.phys | job.bits | geometry->large);
-		} else {
-			n = pt_run(geometry, job.page, job.count);
-			map_fill(pt, &spot, n, &job);
-		}
+		size_t n = map_pages(pt, &job, &spot, target);
+		uint64_t bits = job.bits;
+		job.bits |= target > 0 ? geometry->large : 0;
+		map_fill(pt, &spot, n, &job, target);
+		job.bits = bits;
 		map_advance(&job, n);
 	}
 	LOAM_ASSERT(reserve->head == 0);
@@ -212,7 +243,7 @@ static int map_run(struct loam_pt *pt, const struct map_job *job)
 		if (!map_absent(pt, &spot, job->count)) {
 			return -LOAM_EEXIST;
 		}
-		map_fill(pt, &spot, job->count, job);
+		map_fill(pt, &spot, job->count, job, 0);
 		pt->stats.not_needed += job->count;
 		return 0;
 	}
@@ -260,6 +291,35 @@ int loam_pt_map(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
 		.bits = loam_pt_encode(pt->geometry, prot),
 		.large_levels = large ? pt->geometry->large_levels : 0,
 	};
+	return map_run(pt, &job);
+}
+
+int loam_pt_map_same(struct loam_pt *pt, uintptr_t virt, loam_phys_t phys,
+		     unsigned order, size_t size, loam_prot_t prot)
+{
+	struct pt_range range;
+	int error = loam_pt_range_own(pt, virt, size, &range);
+	if (error != 0) {
+		return error;
+	}
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	if ((prot & ~LOAM_PROT_ALL) != 0 || order > LOAM_PT_BLOCK_ORDER_MAX ||
+	    !map_phys_in_reach(pt, phys, (size_t)LOAM_PAGE_SIZE << order)) {
+		return -LOAM_EINVAL;
+	}
+	struct map_job job = {
+		.page = range.page,
+		.count = range.count,
+		.phys = phys,
+		.bits = loam_pt_encode(geometry, prot),
+		.same = true,
+	};
+	for (unsigned level = 1; level < geometry->levels; level++) {
+		if (geometry->span_shift[level] <= order) {
+			job.large_levels |=
+				(uint8_t)(geometry->large_levels & 1u << level);
+		}
+	}
 	return map_run(pt, &job);
 }
 

@@ -344,6 +344,69 @@ TEST(giant, "one map uses every size of page that fits")
 	fixture_end(&fixture);
 }
 
+TEST(same, "X.3 map_same shows one block everywhere, by the largest pages")
+{
+	const loam_phys_t block = LOAM_MIB(8);
+	for (unsigned g = 0; g < LOAM_ARRAY_SIZE(all_geometries); g++) {
+		const struct loam_pt_geometry *geometry = all_geometries[g];
+		unsigned order = geometry->span_shift[1];
+		size_t bytes = (size_t)LOAM_PAGE_SIZE << order;
+		size_t size = 2 * bytes + 3 * LOAM_PAGE_SIZE;
+		bool large = (geometry->large_levels & 2u) != 0;
+		fixture_start(&fixture, geometry);
+		EXPECT_EQ(loam_pt_map_same(pt, BASE, block, order, size,
+					   LOAM_PROT_READ),
+			  0);
+		for (size_t at = 0; at < size; at += LOAM_PAGE_SIZE) {
+			struct loam_pt_mapping mapping;
+			EXPECT_EQ(loam_pt_query(pt, BASE + at, &mapping), 0);
+			bool whole = large && at < 2 * bytes;
+			EXPECT_EQ(mapping.page_size,
+				  whole ? bytes : LOAM_PAGE_SIZE);
+			EXPECT_EQ(mapping.phys,
+				  block + (whole ? at % bytes : 0));
+			EXPECT_EQ(mapping.prot & LOAM_PROT_WRITE, 0);
+		}
+		EXPECT_EQ(loam_pt_check(pt), 0);
+		/* Not over anything, not even its last page; then all goes. */
+		EXPECT_EQ(loam_pt_map_same(pt, BASE - bytes, block, order,
+					   bytes + LOAM_PAGE_SIZE, RW),
+			  -LOAM_EEXIST);
+		EXPECT_EQ(phys_of(BASE - bytes), LOAM_PHYS_NONE);
+		EXPECT_EQ(loam_pt_unmap(pt, BASE, size),
+			  (long)(size / LOAM_PAGE_SIZE));
+		/* A block of one page is never a large one. */
+		EXPECT_EQ(loam_pt_map_same(pt, BASE, block, 0, bytes, RW), 0);
+		EXPECT_EQ(phys_of(BASE + bytes - 1), block + LOAM_PAGE_MASK);
+		EXPECT_EQ(loam_pt_map_same(pt, BASE + bytes, block,
+					   LOAM_PT_BLOCK_ORDER_MAX + 1, bytes,
+					   RW),
+			  -LOAM_EINVAL);
+		EXPECT_EQ(loam_pt_map_same(pt, BASE + bytes, block + 1, 0,
+					   bytes, RW),
+			  -LOAM_EINVAL);
+		fixture_end(&fixture);
+	}
+}
+
+TEST(large_run, "S2.12 a run of large pages stops at the one that is taken")
+{
+	fixture_start(&fixture, &loam_pt_i386_pse);
+	EXPECT_EQ(loam_pt_map(pt, BASE + 3 * MIB4, 0, MIB4, RW, true), 0);
+	size_t tables = loam_pt_count_tables(pt);
+	EXPECT_EQ(loam_pt_map(pt, BASE, 8 * MIB4, 4 * MIB4, RW, true),
+		  -LOAM_EEXIST);
+	EXPECT_EQ(phys_of(BASE), LOAM_PHYS_NONE);
+	EXPECT_EQ(loam_pt_map(pt, BASE, 8 * MIB4, 3 * MIB4, RW, true), 0);
+	EXPECT_EQ(loam_pt_count_tables(pt), tables);
+	for (unsigned i = 0; i < 3; i++) {
+		EXPECT_EQ(phys_of(BASE + i * MIB4 + 5), (8 + i) * MIB4 + 5);
+	}
+	EXPECT_EQ(phys_of(BASE + 3 * MIB4), 0);
+	EXPECT_EQ(loam_pt_check(pt), 0);
+	fixture_end(&fixture);
+}
+
 TEST(frames, "map_frames maps frames in any order, over several tables")
 {
 	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(all_geometries); i++) {
