@@ -39,17 +39,19 @@ extern LOAM_MALLOC_HIDDEN size_t loam_malloc_shadow_base;
 	((void)(slabs),                                                        \
 	 (uint8_t *)(loam_malloc_shadow_base + ((size_t)(object) >> 4)))
 
-/* Four groups: up to so many threads never share a line by chance. */
-#define LOAM_CACHE_MAX 64u
-#define LOAM_SLAB_GROUPS 4u
+/* Three groups: up to so many threads never share a line by chance. */
+#define LOAM_CACHE_MAX 85u
+#define LOAM_SLAB_GROUPS 3u
 
 /* More memory than a small kernel has. */
 #define LOAM_MAGAZINE_SCALE 2u
-#define LOAM_DEPOT_KEEP_BYTES (256u * 1024u)
-#define LOAM_SLAB_KEEP_BYTES (64u * 1024u)
+#define LOAM_MAGAZINE_BYTES 65536u
+#define LOAM_DEPOT_KEEP_BYTES (64u * 1024u)
+#define LOAM_SLAB_KEEP_BYTES (32u * 1024u)
 #define LOAM_SLAB_ORDER_LOW 3u
 #define LOAM_KMALLOC_FINE_MAX 256u
 #define LOAM_KMALLOC_SLAB_MAX 32768u
+#define LOAM_KMALLOC_EIGHTHS_MAX 8192u
 
 #define LOAM_MALLOC_THREAD                                                     \
 	_Thread_local __attribute__((tls_model("initial-exec"),                \

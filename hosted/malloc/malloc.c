@@ -236,9 +236,9 @@ MALLOC_EXPORT size_t malloc_usable_size(void *block)
 
 /*
  * align is a power of two. Up to a page, the class of a size that is a
- * multiple of it is a multiple of it too: classes are all multiples of a
- * quarter of the power of two below them, and a slab lies at a multiple of its
- * size.
+ * multiple of it is a multiple of it too: from a power of two to the next,
+ * classes are multiples of a quarter or an eighth of it, so what is a multiple
+ * of more is a class itself; and a slab lies at a multiple of its size.
  */
 void *malloc_aligned(size_t size, size_t align, const void *caller)
 {

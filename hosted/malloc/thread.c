@@ -6,7 +6,7 @@
  * step. It begins as nobody's: every stack is empty and full at once, so the
  * thread's first call takes the slow path, and gets a number there, which is
  * what the floors know as a CPU. Numbers are given out lowest first and come
- * back when a thread ends; with the number goes the group (number % 4).
+ * back when a thread ends; with the number goes the group (number % 3).
  *
  * More threads than there are numbers, and a thread after its end has begun
  * (destructors of thread-local data that free), stay nobody: then each call

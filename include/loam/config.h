@@ -65,8 +65,9 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 
 /*
- * 1: instances lie in memory that reads as zeros when they are started, and
- * what CPUs have of them need not be cleared, nor touched, before it is used.
+ * 1: instances, and all memory that is handed to them, read as zeros when they
+ * are started: what CPUs have of them, and metadata of frames, need not be
+ * cleared, nor touched, before it is used.
  */
 #ifndef LOAM_INSTANCES_ZEROED
 #define LOAM_INSTANCES_ZEROED 0
@@ -121,8 +122,9 @@ static inline void loam_cpu_leave(unsigned cpu)
 
 /*
  * The size classes of kmalloc: every multiple of 16 up to the first of these
- * sizes, then four for each doubling up to the second. Powers of two, the
- * first from 64, the second up to 32768.
+ * sizes, then eight for each doubling up to the last, and four up to the
+ * second. Powers of two, the first from 64 (from 128 if there are eights), the
+ * second up to 32768.
  */
 #ifndef LOAM_KMALLOC_FINE_MAX
 #define LOAM_KMALLOC_FINE_MAX 64u
@@ -130,10 +132,19 @@ static inline void loam_cpu_leave(unsigned cpu)
 #ifndef LOAM_KMALLOC_SLAB_MAX
 #define LOAM_KMALLOC_SLAB_MAX 8192u
 #endif
+#ifndef LOAM_KMALLOC_EIGHTHS_MAX
+#define LOAM_KMALLOC_EIGHTHS_MAX LOAM_KMALLOC_FINE_MAX
+#endif
 
-/* Magazines hold so many times the objects that suit a small machine. */
+/*
+ * Magazines hold so many times the objects that suit a small machine, and so
+ * many bytes of objects at most.
+ */
 #ifndef LOAM_MAGAZINE_SCALE
 #define LOAM_MAGAZINE_SCALE 1u
+#endif
+#ifndef LOAM_MAGAZINE_BYTES
+#define LOAM_MAGAZINE_BYTES 131072u
 #endif
 
 /*

@@ -17,10 +17,19 @@
  * its design decides, and who needs more asks loam_kmalloc_aligned().)
  */
 #define LOAM_KMALLOC_MAX ((size_t)1 << 30)
+#define LOAM_KMALLOC_DOUBLINGS(from, to)                                       \
+	((unsigned)(__builtin_ctz(to) - __builtin_ctz(from)))
+#define LOAM_KMALLOC_EIGHTHS                                                   \
+	(8u * LOAM_KMALLOC_DOUBLINGS(LOAM_KMALLOC_FINE_MAX,                    \
+				     LOAM_KMALLOC_EIGHTHS_MAX))
 #define LOAM_KMALLOC_CLASSES                                                   \
-	(LOAM_KMALLOC_FINE_MAX / 16u +                                         \
-	 4u * (unsigned)(__builtin_ctz(LOAM_KMALLOC_SLAB_MAX) -                \
-			 __builtin_ctz(LOAM_KMALLOC_FINE_MAX)))
+	(LOAM_KMALLOC_FINE_MAX / 16u + LOAM_KMALLOC_EIGHTHS +                  \
+	 4u * LOAM_KMALLOC_DOUBLINGS(LOAM_KMALLOC_EIGHTHS_MAX,                 \
+				     LOAM_KMALLOC_SLAB_MAX))
+LOAM_STATIC_ASSERT(LOAM_KMALLOC_EIGHTHS == 0 || LOAM_KMALLOC_FINE_MAX >= 128,
+		   "every class is a multiple of 16");
+LOAM_STATIC_ASSERT(LOAM_KMALLOC_CLASSES < LOAM_CACHE_MAX,
+		   "there is an index for each class");
 
 struct loam_kmalloc; /* open, at the end */
 

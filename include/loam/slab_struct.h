@@ -94,8 +94,8 @@ struct loam_slab_cpu {
 	uint32_t base;                 /* [c] */
 	/* [c] (size + bias) / 16 is base + size / 16, rounded up */
 	size_t bias;
-	struct loam_cache_cpu cold[LOAM_SLAB_CODES];
-	unsigned char padding[64]; /* neighbours share no cache line */
+	struct loam_cache_cpu *cold; /* [c] one for each code */
+	unsigned char padding[64];   /* neighbours share no cache line */
 };
 
 /* Pages of descriptors and magazines, in units of LOAM_SLAB_UNIT. */
@@ -122,6 +122,8 @@ struct loam_slabs {
 	void *nothing[2]; /* an empty magazine of size 0 */
 	struct loam_slab_cpu *cpus[LOAM_MAX_CPUS]; /* [c] NULL: none */
 	struct loam_slab_cpu cpu[LOAM_SLAB_CPUS];  /* their usual place */
+	/* All NULL for a CPU that has no layer. */
+	struct loam_cache_cpu cold[LOAM_MAX_CPUS][LOAM_SLAB_CODES];
 };
 
 /*

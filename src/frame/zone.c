@@ -24,13 +24,9 @@ static void zone_take_runs(struct loam_zone *zone, loam_pfn_t end)
  * too, so that below touched_end a frame that is nobody's has tag 0, whoever
  * asks, and their map, so that frames added to a hole later find it in order.
  */
-void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
-				     struct loam_zone *zone, loam_pfn_t end)
+static void zone_clear(struct loam_frames *frames, struct loam_zone *zone,
+		       loam_pfn_t from, loam_pfn_t end)
 {
-	loam_pfn_t from = zone->touched_end;
-	end = (end + LOAM_CHUNK_FRAMES - 1) & ~(LOAM_CHUNK_FRAMES - 1u);
-	LOAM_ASSERT(loam_lock_held(&zone->lock));
-	LOAM_ASSERT(from < end && end <= zone->end);
 	size_t at = from - zone->first;
 	if (zone != &frames->zones[LOAM_ZONE_DMA]) {
 		memset(&zone->buddy.tags[at], 0,
@@ -39,6 +35,18 @@ void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
 	memset(&zone->buddy.map[(at >> LOAM_ORDER_MAX) * LOAM_CHUNK_MAP_WORDS],
 	       0, loam_buddy_map_bytes(end - from));
 	loam_frame_tracts_clear(frames, from, end);
+}
+
+void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
+				     struct loam_zone *zone, loam_pfn_t end)
+{
+	loam_pfn_t from = zone->touched_end;
+	end = (end + LOAM_CHUNK_FRAMES - 1) & ~(LOAM_CHUNK_FRAMES - 1u);
+	LOAM_ASSERT(loam_lock_held(&zone->lock));
+	LOAM_ASSERT(from < end && end <= zone->end);
+	if (!LOAM_INSTANCES_ZEROED) {
+		zone_clear(frames, zone, from, end);
+	}
 	zone_take_runs(zone, end);
 	__atomic_store_n(&zone->touched_end, end, __ATOMIC_RELEASE);
 	if (zone->local == 0) {

@@ -11,9 +11,9 @@
  *   above, otherwise     pages of the vmalloc window
  *
  * Size classes are 16, 32, 48, 64 and from there four per doubling (80, 96,
- * 112, 128, 160, ...), so that from 64 bytes on at most a quarter of the
- * request is lost to rounding, an eighth on average.  From the size to the
- * class is one look-up in a table of bytes, 1 KiB large.
+ * 112, 128, 160, ...; or more of them, config.h), so that from 64 bytes on at
+ * most a quarter of the request is lost to rounding, an eighth on average.
+ * From the size to the class is one look-up in a table of bytes, 1 KiB large.
  *
  * A free does not get a size: the shadow of the slab floor has the class where
  * a small block starts; the frame's tag says whether a large one does, and of
@@ -39,8 +39,17 @@ static size_t class_bytes(unsigned n)
 	if (n < fine) {
 		return (size_t)16 * (n + 1);
 	}
-	size_t doubling = (size_t)LOAM_KMALLOC_FINE_MAX << ((n - fine) / 4);
-	return doubling + ((n - fine) % 4 + 1) * (doubling / 4);
+	n -= fine;
+	size_t doubling = LOAM_KMALLOC_FINE_MAX;
+	unsigned steps = 8;
+	unsigned eighths = LOAM_KMALLOC_EIGHTHS;
+	if (n >= eighths) {
+		n -= eighths;
+		doubling = LOAM_KMALLOC_EIGHTHS_MAX;
+		steps = 4;
+	}
+	doubling <<= n / steps;
+	return doubling + (n % steps + 1) * (doubling / steps);
 }
 
 /* The largest power of two that divides the size, at most a page. */

@@ -105,7 +105,11 @@ static unsigned magazine_capacity(uint32_t stride)
 	} else if (stride <= 8192) {
 		capacity = 8;
 	}
-	return capacity * LOAM_MAGAZINE_SCALE;
+	capacity *= LOAM_MAGAZINE_SCALE;
+	/* At least two, or a boundary is crossed by every call. */
+	unsigned fit = LOAM_MAGAZINE_BYTES / stride;
+	fit = fit < 2 ? 2 : fit;
+	return capacity < fit ? capacity : fit;
 }
 
 /* Full magazines that the depot may keep. */
@@ -175,7 +179,9 @@ static int shadow_from_frames(struct loam_frames *frames,
 int loam_slab_init(struct loam_slabs *slabs, struct loam_frames *frames,
 		   const struct loam_slab_shadow *shadow)
 {
-	memset(slabs, 0, sizeof(*slabs));
+	if (!LOAM_INSTANCES_ZEROED) {
+		memset(slabs, 0, sizeof(*slabs));
+	}
 	if (shadow != NULL) {
 		slabs->backing = *shadow;
 	} else {
