@@ -190,6 +190,7 @@ struct loam_heap_blocks {
 	size_t total;
 	size_t mapped; /* blocks [0, mapped) are memory */
 	size_t top;    /* blocks [top, total) are free */
+	size_t low;    /* blocks [0, low) are not */
 	unsigned group_shift;
 	/* A clear bit: no block of this group of 2^group_shift is free. */
 	uint32_t maybe_free[LOAM_BITMAP_WORDS(LOAM_HEAP_GROUPS)];

@@ -22,12 +22,13 @@
  * highest run is freed, and 16 blocks or more behind the then highest are
  * mapped in vain, all of those are returned.
  *
- * Two things make the scan fast without changing what it finds. The table is
- * read a word at a time. And a bitmap with a bit for each group of 64 blocks
- * (or more, for ranges above 256 MiB: 1024 bits have to do) tells which groups
- * certainly have no free block, by a clear bit. Free sets bits; a scan
- * that finds nothing in a group clears its bit, so that each group is scanned
- * in vain at most once for each time it was freed into.
+ * Three things make the scan fast without changing what it finds. It begins at
+ * the lowest block that may be free. The table is read a word at a time. And a
+ * bitmap with a bit for each group of 64 blocks (or more, for ranges above
+ * 256 MiB: 1024 bits have to do) tells which groups certainly have no free
+ * block, by a clear bit. Free sets bits; a scan that finds nothing in a group
+ * clears its bit, so that each group is scanned in vain at most once for each
+ * time it was freed into.
  *
  * Cost: alloc of one block reads, but for that, 32 words of bitmap and 64
  * bytes of table at most. A run of n > 1 blocks may have to pass over all
@@ -45,7 +46,8 @@
  *   - a taken run begins with IS_FIRST, all of its bytes but the last have
  *     HAS_NEXT, and it ends within the table; other bytes are 0;
  *   - top is the end of the highest run, and top <= mapped <= total;
- *   - the bit of each group with a free block is set;
+ *   - the bit of each group with a free block is set, and none below low is
+ *     free;
  *   - the mapped pages are the table's, if it is ours, and those up to mapped.
  */
 
@@ -70,13 +72,20 @@ static inline unsigned long block_word(const uint8_t *from)
 	return word;
 }
 
+LOAM_STATIC_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+		   "a word's lowest byte is its first");
+
 /* The first index in [from, to) with a byte of 0, or to. */
-static size_t block_scan_free(const uint8_t *table, size_t from, size_t to)
+static inline size_t block_scan_free(const uint8_t *table, size_t from,
+				     size_t to)
 {
 	while (to - from >= BLOCK_WORD) {
 		unsigned long word = block_word(table + from);
-		if (((word - BLOCK_ONES) & ~word & (BLOCK_ONES << 7)) != 0) {
-			break;
+		/* The lowest bit is right; what is above may be a borrow's. */
+		unsigned long zeros =
+			(word - BLOCK_ONES) & ~word & (BLOCK_ONES << 7);
+		if (zeros != 0) {
+			return from + loam_lowest_bit(zeros) / 8;
 		}
 		from += BLOCK_WORD;
 	}
@@ -147,9 +156,18 @@ static size_t block_find_free(struct loam_heap_blocks *blocks, size_t from)
 }
 
 /* The first of the lowest `count` free blocks in a row, or total. */
-static size_t block_find_run(struct loam_heap_blocks *blocks, size_t count)
+static inline size_t block_find_run(struct loam_heap_blocks *blocks,
+				    size_t count)
 {
-	size_t at = block_find_free(blocks, 0);
+	size_t at = blocks->low;
+	/* Mostly it is the one that was freed last below all others. */
+	if (at == blocks->total || blocks->table[at] != 0) {
+		at = block_find_free(blocks, at);
+		blocks->low = at;
+	}
+	if (LOAM_LIKELY(count == 1)) {
+		return at;
+	}
 	while (at < blocks->total && count <= blocks->total - at) {
 		size_t end =
 			block_scan_other(blocks->table, at + 1, at + count, 0);
@@ -164,7 +182,7 @@ static size_t block_find_run(struct loam_heap_blocks *blocks, size_t count)
 /* ------------------------------------------------------- runs */
 
 /* Makes blocks up to `end` memory, which they may be. */
-static bool block_reach(struct loam_heap *heap, size_t end)
+static inline bool block_reach(struct loam_heap *heap, size_t end)
 {
 	struct loam_heap_blocks *blocks = &heap->block;
 	if (end <= blocks->mapped) {
@@ -179,10 +197,13 @@ static bool block_reach(struct loam_heap *heap, size_t end)
 }
 
 /* Marks [from, to) as the rest of a run, `first` on its first block. */
-static void block_mark(struct loam_heap_blocks *blocks, size_t from, size_t to,
+static inline void block_mark(struct loam_heap_blocks *blocks, size_t from, size_t to,
 		       uint8_t first)
 {
-	memset(blocks->table + from, BLOCK_TAKEN | BLOCK_NEXT, to - from);
+	if (LOAM_UNLIKELY(to - from > 1)) {
+		memset(blocks->table + from, BLOCK_TAKEN | BLOCK_NEXT,
+		       to - from);
+	}
 	blocks->table[to - 1] = BLOCK_TAKEN;
 	blocks->table[from] |= first;
 	if (to > blocks->top) {
@@ -190,22 +211,10 @@ static void block_mark(struct loam_heap_blocks *blocks, size_t from, size_t to,
 	}
 }
 
-/* Frees [from, to), which the table says is taken. */
-static void block_clear(struct loam_heap *heap, size_t from, size_t to)
+/* All from `from` on is free: returns pages if many are mapped in vain. */
+static LOAM_NOINLINE void block_lower_top(struct loam_heap *heap, size_t from)
 {
 	struct loam_heap_blocks *blocks = &heap->block;
-	memset(blocks->table + from, 0, to - from);
-	size_t first_group = from >> blocks->group_shift;
-	size_t last_group = (to - 1) >> blocks->group_shift;
-	if (first_group == last_group) {
-		loam_bitmap_set(blocks->maybe_free, first_group);
-	} else {
-		loam_bitmap_set_range(blocks->maybe_free, first_group,
-				      last_group - first_group + 1);
-	}
-	if (to < blocks->top) {
-		return;
-	}
 	blocks->top = block_scan_back(blocks->table, from);
 	if (blocks->mapped - blocks->top >= HEAP_SLACK_PAGES) {
 		loam_heap_unmap(heap, blocks->first + blocks->top * BLOCK_SIZE,
@@ -214,8 +223,27 @@ static void block_clear(struct loam_heap *heap, size_t from, size_t to)
 	}
 }
 
+/* Frees [from, to), which the table says is taken. */
+static inline void block_clear(struct loam_heap *heap, size_t from, size_t to)
+{
+	struct loam_heap_blocks *blocks = &heap->block;
+	blocks->low = from < blocks->low ? from : blocks->low;
+	size_t first_group = from >> blocks->group_shift;
+	size_t last_group = (to - 1) >> blocks->group_shift;
+	blocks->table[from] = 0;
+	loam_bitmap_set(blocks->maybe_free, first_group);
+	if (LOAM_UNLIKELY(to - from > 1)) {
+		memset(blocks->table + from, 0, to - from);
+		loam_bitmap_set_range(blocks->maybe_free, first_group,
+				      last_group - first_group + 1);
+	}
+	if (LOAM_UNLIKELY(to == blocks->top)) {
+		block_lower_top(heap, from);
+	}
+}
+
 /* The end of the run that begins at `at`, or 0: no sound run begins there. */
-static size_t block_run_end(const struct loam_heap_blocks *blocks, size_t at)
+static inline size_t block_run_end(const struct loam_heap_blocks *blocks, size_t at)
 {
 	const uint8_t *table = blocks->table;
 	if (table[at] == (BLOCK_TAKEN | BLOCK_FIRST)) {
@@ -231,7 +259,7 @@ static size_t block_run_end(const struct loam_heap_blocks *blocks, size_t at)
 }
 
 /* The run that address is the first byte of; false, reported, if none is. */
-static bool block_find(const struct loam_heap *heap, const void *address,
+static inline bool block_find(const struct loam_heap *heap, const void *address,
 		       const char *verb, const void *caller, size_t *at,
 		       size_t *end)
 {
@@ -309,12 +337,15 @@ static void block_destroy(struct loam_heap *heap)
 }
 
 /* Makes [at, at + count), which are free, one live block. */
-static bool block_take(struct loam_heap *heap, size_t at, size_t count)
+static inline bool block_take(struct loam_heap *heap, size_t at, size_t count)
 {
 	if (!block_reach(heap, at + count)) {
 		return false;
 	}
 	block_mark(&heap->block, at, at + count, BLOCK_FIRST);
+	if (at == heap->block.low) {
+		heap->block.low = at + count;
+	}
 	heap_count_alloc(heap, count * BLOCK_SIZE);
 	return true;
 }
@@ -476,6 +507,7 @@ static int block_check(const struct loam_heap *heap)
 		if (blocks->table[at] == 0) {
 			LOAM_CHECK(loam_bitmap_test(blocks->maybe_free,
 						    at >> blocks->group_shift));
+			LOAM_CHECK(at >= blocks->low);
 			at++;
 			continue;
 		}
