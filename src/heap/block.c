@@ -197,8 +197,8 @@ static inline bool block_reach(struct loam_heap *heap, size_t end)
 }
 
 /* Marks [from, to) as the rest of a run, `first` on its first block. */
-static inline void block_mark(struct loam_heap_blocks *blocks, size_t from, size_t to,
-		       uint8_t first)
+static inline void block_mark(struct loam_heap_blocks *blocks, size_t from,
+			      size_t to, uint8_t first)
 {
 	if (LOAM_UNLIKELY(to - from > 1)) {
 		memset(blocks->table + from, BLOCK_TAKEN | BLOCK_NEXT,
@@ -243,7 +243,8 @@ static inline void block_clear(struct loam_heap *heap, size_t from, size_t to)
 }
 
 /* The end of the run that begins at `at`, or 0: no sound run begins there. */
-static inline size_t block_run_end(const struct loam_heap_blocks *blocks, size_t at)
+static inline size_t block_run_end(const struct loam_heap_blocks *blocks,
+				   size_t at)
 {
 	const uint8_t *table = blocks->table;
 	if (table[at] == (BLOCK_TAKEN | BLOCK_FIRST)) {
@@ -260,8 +261,8 @@ static inline size_t block_run_end(const struct loam_heap_blocks *blocks, size_t
 
 /* The run that address is the first byte of; false, reported, if none is. */
 static inline bool block_find(const struct loam_heap *heap, const void *address,
-		       const char *verb, const void *caller, size_t *at,
-		       size_t *end)
+			      const char *verb, const void *caller, size_t *at,
+			      size_t *end)
 {
 	const struct loam_heap_blocks *blocks = &heap->block;
 	uintptr_t offset = (uintptr_t)address - (uintptr_t)blocks->first;

@@ -48,7 +48,7 @@
  *
  * Cost: alloc and free of n pages O(n) in the owner's hands, and in ours O(log
  * n) but for sizes that are no power of two, for which at most 16 spans of
- * their own power are looked at before a larger one is cut. A request of s
+ * their own power are looked at before a larger one is cut, at its end. A request of s
  * bytes wastes up to a page. Frames do not fragment beyond what the buddy does;
  * addresses do, in units of pages, as under good fit (about M log2 n for M
  * bytes of live memory in blocks of up to n pages).
@@ -153,16 +153,19 @@ static inline header_t *buddy_header(const struct loam_heap *heap,
 }
 
 /* Writes the header of a live span, and the guard before it. */
-static void buddy_set_header(struct loam_heap *heap, uint32_t page,
-			     size_t size_bytes, uint32_t state)
+static inline void buddy_set_header(struct loam_heap *heap, uint32_t page,
+				    size_t size_bytes, uint32_t state)
 {
 	header_t *header = buddy_header(heap, page);
 	uint32_t magic = buddy_magic(page, size_bytes, state);
 	uint32_t *words = (void *)buddy_at(heap, page);
-	while (words < header->magic + LOAM_ARRAY_SIZE(header->magic)) {
+	while ((void *)words < (void *)header) {
 		*words++ = magic;
 	}
 	header->size = size_bytes;
+	for (size_t i = 0; i < LOAM_ARRAY_SIZE(header->magic); i++) {
+		header->magic[i] = magic;
+	}
 }
 
 /* The header of a live span can be believed, and so can its guard. */
@@ -207,7 +210,8 @@ static inline uint32_t buddy_find(const struct loam_heap *heap,
 
 /* ------------------------------------------------------------- free spans */
 
-static void buddy_insert(struct loam_heap *heap, uint32_t page, uint32_t count)
+static inline void buddy_insert(struct loam_heap *heap, uint32_t page,
+				uint32_t count)
 {
 	struct loam_heap_buddy *buddy = &heap->buddy;
 	unsigned list = loam_log2_floor(count);
@@ -222,7 +226,7 @@ static void buddy_insert(struct loam_heap *heap, uint32_t page, uint32_t count)
 }
 
 /* Takes a free span out of its list, and its entries out of the table. */
-static uint32_t buddy_remove(struct loam_heap *heap, uint32_t page)
+static inline uint32_t buddy_remove(struct loam_heap *heap, uint32_t page)
 {
 	struct loam_heap_buddy *buddy = &heap->buddy;
 	page_t *table = buddy->table;
@@ -244,6 +248,26 @@ static uint32_t buddy_remove(struct loam_heap *heap, uint32_t page)
 	return count;
 }
 
+/*
+ * A free span ends elsewhere, and is no shorter than a page: it keeps its place
+ * in its list unless that is another one's now.
+ */
+static inline void buddy_move_end(struct loam_heap *heap, uint32_t page,
+				  uint32_t count)
+{
+	page_t *table = heap->buddy.table;
+	uint32_t span = table[page].span;
+	uint32_t had = buddy_span_pages(span);
+	if (loam_log2_floor(count) == loam_log2_floor(had)) {
+		table[page + had - 1].span = 0;
+		buddy_set_span(heap, page, count, span & BUDDY_NARROW);
+		return;
+	}
+	(void)buddy_remove(heap, page);
+	buddy_set_span(heap, page, count, span & BUDDY_NARROW);
+	buddy_insert(heap, page, count);
+}
+
 /* Gives addresses back, which are no span: merged, or behind top. */
 static void buddy_release(struct loam_heap *heap, uint32_t page, uint32_t count,
 			  uint32_t flags)
@@ -252,20 +276,24 @@ static void buddy_release(struct loam_heap *heap, uint32_t page, uint32_t count,
 	page_t *table = buddy->table;
 	uint32_t before = table[page - 1].span;
 	uint32_t behind = page + count;
+	bool merges = (before & BUDDY_LIVE) == 0;
 	if (behind < buddy->top && (table[behind].span & BUDDY_LIVE) == 0) {
 		count += buddy_remove(heap, behind);
 	}
-	if ((before & BUDDY_LIVE) == 0) {
-		page -= buddy_span_pages(before);
-		flags = table[page].span & BUDDY_NARROW;
-		count += buddy_remove(heap, page);
-	}
 	if (page + count == buddy->top) {
 		buddy->top = page;
-		return;
+		if (merges) {
+			page -= buddy_span_pages(before);
+			(void)buddy_remove(heap, page);
+			buddy->top = page;
+		}
+	} else if (merges) {
+		page -= buddy_span_pages(before);
+		buddy_move_end(heap, page, buddy_span_pages(before) + count);
+	} else {
+		buddy_set_span(heap, page, count, flags);
+		buddy_insert(heap, page, count);
 	}
-	buddy_set_span(heap, page, count, flags);
-	buddy_insert(heap, page, count);
 }
 
 /* A span of at least count pages among the first `looks` of a list, or 0. */
@@ -285,11 +313,14 @@ static uint32_t buddy_scan(const struct loam_heap *heap, unsigned list,
 }
 
 /* Addresses for count pages: a free span, or top; 0 if there are none. */
-static uint32_t buddy_choose(const struct loam_heap *heap, uint32_t count)
+static inline uint32_t buddy_choose(const struct loam_heap *heap,
+				    uint32_t count)
 {
 	const struct loam_heap_buddy *buddy = &heap->buddy;
-	unsigned list = loam_log2_floor(count);
-	uint32_t page = buddy_scan(heap, list, count, BUDDY_LOOKS);
+	unsigned list = count == 1 ? 0 : loam_log2_floor(count);
+	/* Spans of one page have a list of their own. */
+	uint32_t page = count == 1 ? buddy->heads[0]
+				   : buddy_scan(heap, list, count, BUDDY_LOOKS);
 	if (page != 0) {
 		return page;
 	}
@@ -311,7 +342,7 @@ static inline size_t buddy_table_pages(size_t entries)
 }
 
 /* Maps the table for pages below `end`; what is new of it is all 0. */
-static bool buddy_reach(struct loam_heap *heap, uint32_t end)
+static inline bool buddy_reach(struct loam_heap *heap, uint32_t end)
 {
 	struct loam_heap_buddy *buddy = &heap->buddy;
 	size_t pages = buddy_table_pages(end);
@@ -396,12 +427,9 @@ static uint32_t buddy_back_some(struct loam_heap *heap, uint32_t page,
 	return 1u << order;
 }
 
-/* Puts memory behind pages [page, page + count): all of them or none. */
+/* Puts frames behind pages [page, page + count): all of them or none. */
 static bool buddy_back(struct loam_heap *heap, uint32_t page, uint32_t count)
 {
-	if (!buddy_has_frames(heap)) {
-		return loam_heap_map(heap, buddy_at(heap, page), count);
-	}
 	for (uint32_t done = 0; done < count;) {
 		uint32_t more =
 			buddy_back_some(heap, page + done, count - done);
@@ -415,39 +443,71 @@ static bool buddy_back(struct loam_heap *heap, uint32_t page, uint32_t count)
 }
 
 /*
- * Makes addresses at `page`, free or from top on, live and memory, as a span of
- * `count` pages; of a larger free one the rest stays free. Or nothing changes.
+ * Makes pages [at, at + count) live: those from top on, or one end of the free
+ * span at `page`, whose rest stays free.
  */
-static bool buddy_take(struct loam_heap *heap, uint32_t page, uint32_t count,
-		       uint32_t flags)
+static inline void buddy_claim(struct loam_heap *heap, uint32_t page,
+			       uint32_t at, uint32_t count, uint32_t flags)
 {
 	struct loam_heap_buddy *buddy = &heap->buddy;
-	size_t table_pages = buddy->table_pages;
-	page_t *table = buddy->table;
-	if (page == buddy->top && !buddy_reach(heap, page + count)) {
-		return false;
-	}
-	/* The links of a free span lie where its first frame will be noted. */
-	page_t first = table[page];
-	if (!buddy_back(heap, page, count)) {
-		table[page] = first;
-		buddy_cut_table(heap, table_pages);
-		return false;
-	}
 	if (page == buddy->top) {
 		buddy->top += count;
+	} else if (at != page) {
+		buddy_move_end(heap, page, at - page);
 	} else {
-		page_t noted = table[page];
-		table[page] = first;
 		uint32_t has = buddy_remove(heap, page);
 		if (has > count) {
 			buddy_set_span(heap, page + count, has - count, 0);
 			buddy_insert(heap, page + count, has - count);
 		}
-		table[page] = noted;
 	}
-	buddy_set_span(heap, page, count, flags | BUDDY_LIVE);
-	return true;
+	buddy_set_span(heap, at, count, flags | BUDDY_LIVE);
+}
+
+/*
+ * As above with memory that blocks of frames are; false: there is none, and
+ * nothing has changed. The links of a free span lie where its first frame will
+ * be noted.
+ */
+static LOAM_NOINLINE bool buddy_claim_frames(struct loam_heap *heap,
+					     uint32_t page, uint32_t at,
+					     uint32_t count, uint32_t flags)
+{
+	page_t *table = heap->buddy.table;
+	uint32_t next = table[page].next;
+	uint32_t prev = table[page].prev;
+	bool backed = buddy_back(heap, at, count);
+	uint32_t pfn = table[at].pfn;
+	uint32_t order = table[at].order;
+	table[page].next = next;
+	table[page].prev = prev;
+	if (backed) {
+		buddy_claim(heap, page, at, count, flags);
+		table[at].pfn = pfn;
+		table[at].order = order;
+	}
+	return backed;
+}
+
+/* As above, with memory of whatever kind the owner has. */
+static inline bool buddy_take(struct loam_heap *heap, uint32_t page,
+			      uint32_t at, uint32_t count, uint32_t flags)
+{
+	struct loam_heap_buddy *buddy = &heap->buddy;
+	size_t table_pages = buddy->table_pages;
+	if (page == buddy->top && !buddy_reach(heap, page + count)) {
+		return false;
+	}
+	if (buddy_has_frames(heap)) {
+		if (buddy_claim_frames(heap, page, at, count, flags)) {
+			return true;
+		}
+	} else if (loam_heap_map(heap, buddy_at(heap, at), count)) {
+		buddy_claim(heap, page, at, count, flags);
+		return true;
+	}
+	buddy_cut_table(heap, table_pages);
+	return false;
 }
 
 /* ------------------------------------------------------------- operations */
@@ -499,6 +559,24 @@ static inline uint32_t buddy_pages(size_t size_bytes, size_t offset)
 	return (uint32_t)loam_pages_of(size_bytes + offset);
 }
 
+/*
+ * A live span of `count` pages with memory, or 0: of a larger free span the
+ * end, so that the rest of it stays where it is.
+ */
+static uint32_t buddy_obtain(struct loam_heap *heap, uint32_t count,
+			     uint32_t flags)
+{
+	uint32_t page = buddy_choose(heap, count);
+	uint32_t at = page;
+	if (page == 0) {
+		return 0;
+	}
+	if (page != heap->buddy.top) {
+		at += buddy_span_pages(heap->buddy.table[page].span) - count;
+	}
+	return buddy_take(heap, page, at, count, flags) ? at : 0;
+}
+
 static void *buddy_alloc(struct loam_heap *heap, size_t size_bytes)
 {
 	if (size_bytes == 0) {
@@ -510,10 +588,7 @@ static void *buddy_alloc(struct loam_heap *heap, size_t size_bytes)
 		uint32_t count = buddy_pages(size_bytes, LOAM_HEAP_ALIGN);
 		uint32_t least = buddy_pages(size_bytes, sizeof(header_t));
 		flags = least < count ? BUDDY_NARROW : 0;
-		page = buddy_choose(heap, least);
-		if (page != 0 && !buddy_take(heap, page, least, flags)) {
-			page = 0;
-		}
+		page = buddy_obtain(heap, least, flags);
 	}
 	if (page == 0) {
 		heap->failed++;
@@ -526,7 +601,7 @@ static void *buddy_alloc(struct loam_heap *heap, size_t size_bytes)
 }
 
 /* Frees a sound live span. */
-static void buddy_free_span(struct loam_heap *heap, uint32_t page)
+static inline void buddy_free_span(struct loam_heap *heap, uint32_t page)
 {
 	page_t *table = heap->buddy.table;
 	uint32_t span = table[page].span;
@@ -590,7 +665,7 @@ static bool buddy_extend(struct loam_heap *heap, uint32_t page, uint32_t count)
 		room = (next & BUDDY_LIVE) != 0 ? 0 : buddy_span_pages(next);
 	}
 	if (room < count - has ||
-	    !buddy_take(heap, behind, count - has, BUDDY_LIVE)) {
+	    !buddy_take(heap, behind, behind, count - has, 0)) {
 		return false;
 	}
 	table[behind].span = 0;
