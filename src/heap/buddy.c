@@ -48,10 +48,10 @@
  *
  * Cost: alloc and free of n pages O(n) in the owner's hands, and in ours O(log
  * n) but for sizes that are no power of two, for which at most 16 spans of
- * their own power are looked at before a larger one is cut, at its end. A request of s
- * bytes wastes up to a page. Frames do not fragment beyond what the buddy does;
- * addresses do, in units of pages, as under good fit (about M log2 n for M
- * bytes of live memory in blocks of up to n pages).
+ * their own power are looked at before a larger one is cut, at its end. A
+ * request of s bytes wastes up to a page. Frames do not fragment beyond what
+ * the buddy does; addresses do, in units of pages, as under good fit (about M
+ * log2 n for M bytes of live memory in blocks of up to n pages).
  *
  * Sources: the kmalloc of the classic teaching kernels; Knuth, TAOCP 1, 2.5
  * (buddy system, boundary tags); lists by powers of two, Standish, Data
