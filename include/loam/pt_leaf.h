@@ -48,8 +48,8 @@ void loam_pt_leaf_replace(struct loam_pt *pt, struct loam_pt_leaf *leaf,
 			  loam_phys_t table);
 
 /* Whether the entry above permits writing; and changes that. */
-bool loam_pt_leaf_writable(const struct loam_pt *pt,
-			   const struct loam_pt_leaf *leaf);
+static inline bool loam_pt_leaf_writable(const struct loam_pt *pt,
+					 const struct loam_pt_leaf *leaf);
 void loam_pt_leaf_set_writable(struct loam_pt *pt,
 			       const struct loam_pt_leaf *leaf, bool writable);
 
@@ -121,6 +121,13 @@ static LOAM_ALWAYS_INLINE void loam_pt_leaf_forbid_write(
 	uint32_t *half = (uint32_t *)entries;
 	half += index * (size_t)(pt->geometry->entry_bytes / sizeof(*half));
 	__atomic_fetch_and(half, (uint32_t)~bit, __ATOMIC_RELAXED);
+}
+
+static inline bool loam_pt_leaf_writable(const struct loam_pt *pt,
+					 const struct loam_pt_leaf *leaf)
+{
+	return (loam_pt_leaf_load(pt, leaf->above, leaf->above_index) &
+		pt->geometry->writable) != 0;
 }
 
 #endif

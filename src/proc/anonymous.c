@@ -12,7 +12,7 @@ static enum proc_step anonymous_fault(struct proc_fault *fault)
 	struct loam_procs *procs = fault->proc->procs;
 	if (!fault->write) {
 		fault->kind = LOAM_FAULT_ZERO_PAGE;
-		loam_proc_fault_install(fault, procs->zero_pfn, false);
+		proc_fault_install(fault, procs->zero_pfn, false);
 		return PROC_DONE;
 	}
 	loam_pfn_t pfn = loam_proc_page_alloc(procs);
@@ -20,7 +20,7 @@ static enum proc_step anonymous_fault(struct proc_fault *fault)
 		return PROC_NO_MEMORY;
 	}
 	fault->kind = LOAM_FAULT_ZERO_FILL;
-	loam_proc_fault_install(fault, pfn, true);
+	proc_fault_install(fault, pfn, true);
 	return PROC_DONE;
 }
 

@@ -12,17 +12,6 @@
 /* The most tries before a fault says that there is no memory. */
 #define FAULT_TRIES 64u
 
-void loam_proc_fault_install(struct proc_fault *fault, loam_pfn_t pfn,
-			     bool writable)
-{
-	struct loam_proc *proc = fault->proc;
-	const struct loam_region *region = fault->region;
-	loam_pt_leaf_store(&proc->pt, fault->leaf.entries, fault->leaf.index,
-			   loam_pfn_to_phys(pfn) |
-				   proc_leaf_bits(proc, region, writable));
-	proc->resident_frames += proc_is_counted(proc, region, pfn);
-}
-
 /* -------- the region -------- */
 
 /* True if the region is a stack that may grow down to the page. */
@@ -95,10 +84,11 @@ static enum proc_step fault_write(struct proc_fault *fault, uint64_t entry)
 	}
 	fault->kind = zero ? LOAM_FAULT_ZERO_FILL : LOAM_FAULT_COPY;
 	proc->resident_frames -= !zero;
-	loam_proc_fault_install(fault, pfn, true);
+	proc_fault_install(fault, pfn, true);
 	loam_pt_flush(pt, fault->page, LOAM_PAGE_SIZE);
 	if (!zero) {
-		loam_proc_page_put(procs, old);
+		/* Not the last reference, so the short way would be longer. */
+		loam_frame_put(procs->config.frames, old);
 	}
 	return PROC_DONE;
 }

@@ -49,7 +49,7 @@ static void pager_around(struct proc_fault *fault)
 		loam_pfn_t pfn = pager->ops->peek_page(
 			pager, pager_offset(region, page));
 		if (pfn != LOAM_PFN_NONE) {
-			loam_proc_fault_install(fault, pfn, false);
+			proc_fault_install(fault, pfn, false);
 			proc->faults[LOAM_FAULT_AROUND]++;
 		}
 	}
@@ -69,7 +69,7 @@ static enum proc_step pager_fault(struct proc_fault *fault)
 	loam_pfn_t pfn = fault->given;
 	fault->given = LOAM_PFN_NONE;
 	fault->kind = LOAM_FAULT_PAGER;
-	loam_proc_fault_install(fault, pfn, false);
+	proc_fault_install(fault, pfn, false);
 	pager_around(fault);
 	return PROC_DONE;
 }

@@ -12,7 +12,7 @@ static enum proc_step physical_fault(struct proc_fault *fault)
 	loam_phys_t phys =
 		region->offset + (loam_phys_t)(fault->page - region->start);
 	fault->kind = LOAM_FAULT_SHARED;
-	loam_proc_fault_install(fault, loam_phys_to_pfn(phys), true);
+	proc_fault_install(fault, loam_phys_to_pfn(phys), true);
 	return PROC_DONE;
 }
 

@@ -278,8 +278,16 @@ struct proc_fault {
 };
 
 /* Maps a frame at the fault's page and counts it as resident. */
-void loam_proc_fault_install(struct proc_fault *fault, loam_pfn_t pfn,
-			     bool writable);
+static inline void proc_fault_install(struct proc_fault *fault, loam_pfn_t pfn,
+				      bool writable)
+{
+	struct loam_proc *proc = fault->proc;
+	const struct loam_region *region = fault->region;
+	loam_pt_leaf_store(&proc->pt, fault->leaf.entries, fault->leaf.index,
+			   loam_pfn_to_phys(pfn) |
+				   proc_leaf_bits(proc, region, writable));
+	proc->resident_frames += proc_is_counted(proc, region, pfn);
+}
 
 /* Makes every page of the range present, for writing where that is allowed. */
 int loam_proc_populate(struct loam_proc *proc, uintptr_t start, size_t size);

@@ -87,7 +87,7 @@ static enum proc_step shared_fault(struct proc_fault *fault)
 		return PROC_NO_MEMORY;
 	}
 	fault->kind = LOAM_FAULT_SHARED;
-	loam_proc_fault_install(fault, pfn, true);
+	proc_fault_install(fault, pfn, true);
 	return PROC_DONE;
 }
 

@@ -81,7 +81,13 @@ void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
 	if (!flush_is_needed(pt)) {
 		return;
 	}
-	loam_pt_flush_local(pt, virt, size);
+	if (size == LOAM_PAGE_SIZE && flush_by_page(pt, 1)) {
+		/* What most page faults need, without the fence again. */
+		pt->stats.pages++;
+		pt->tlb->flush_page(pt->ctx, virt);
+	} else {
+		loam_pt_flush_local(pt, virt, size);
+	}
 	pt->stats.shootdowns++;
 	loam_host_tlb_shootdown(pt->root, virt, size);
 }

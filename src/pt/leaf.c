@@ -169,12 +169,6 @@ void loam_pt_leaf_replace(struct loam_pt *pt, struct loam_pt_leaf *leaf,
 	leaf->entries = pt_table_virt(pt, table);
 }
 
-bool loam_pt_leaf_writable(const struct loam_pt *pt,
-			   const struct loam_pt_leaf *leaf)
-{
-	return (leaf_above_entry(pt, leaf) & pt->geometry->writable) != 0;
-}
-
 void loam_pt_leaf_set_writable(struct loam_pt *pt,
 			       const struct loam_pt_leaf *leaf, bool writable)
 {

@@ -1005,13 +1005,13 @@ TEST(gather, "S4.9 single frames gather in few blocks of 2 MiB, in any churn")
 		held[i] = loam_frame_alloc(f, 0, 0);
 	}
 	while (count > keep) {
-		size_t n = hosted_random(&seed) % count;
+		size_t n = (size_t)(hosted_random(&seed) % count);
 		loam_frame_free(f, held[n], 0);
 		held[n] = held[--count];
 	}
 	EXPECT(count_tracts(keep) >= 18);
 	for (size_t i = 0; i < keep * 20; i++) {
-		size_t n = hosted_random(&seed) % keep;
+		size_t n = (size_t)(hosted_random(&seed) % keep);
 		loam_frame_free(f, held[n], 0);
 		held[n] = loam_frame_alloc(f, 0, 0);
 		if (i % 4096 == 0) {
