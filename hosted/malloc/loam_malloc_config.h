@@ -45,9 +45,8 @@ extern LOAM_MALLOC_HIDDEN size_t loam_malloc_shadow_base;
 
 /* More memory than a small kernel has. */
 #define LOAM_MAGAZINE_SCALE 2u
-#define LOAM_MAGAZINE_BYTES 65536u
-#define LOAM_DEPOT_KEEP_BYTES (64u * 1024u)
-#define LOAM_SLAB_KEEP_BYTES (32u * 1024u)
+#define LOAM_DEPOT_KEEP_BYTES (256u * 1024u)
+#define LOAM_SLAB_KEEP_BYTES (64u * 1024u)
 #define LOAM_SLAB_ORDER_LOW 3u
 #define LOAM_KMALLOC_FINE_MAX 256u
 #define LOAM_KMALLOC_SLAB_MAX 32768u

@@ -136,15 +136,9 @@ static inline void loam_cpu_leave(unsigned cpu)
 #define LOAM_KMALLOC_EIGHTHS_MAX LOAM_KMALLOC_FINE_MAX
 #endif
 
-/*
- * Magazines hold so many times the objects that suit a small machine, and so
- * many bytes of objects at most.
- */
+/* Magazines hold so many times the objects that suit a small machine. */
 #ifndef LOAM_MAGAZINE_SCALE
 #define LOAM_MAGAZINE_SCALE 1u
-#endif
-#ifndef LOAM_MAGAZINE_BYTES
-#define LOAM_MAGAZINE_BYTES 131072u
 #endif
 
 /*

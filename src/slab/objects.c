@@ -182,19 +182,33 @@ void loam_slab_collect_empty_locked(struct loam_cache *cache,
 
 /* -------- taking and putting -------- */
 
-/* A slab no other CPU refills from: CPUs then do not share cache lines. */
+/* So many partial slabs are looked at for the fullest of them. */
+#define PICK_FROM 8u
+
+/*
+ * A slab no other CPU refills from: CPUs then do not share cache lines. Of the
+ * first few the fullest, so that others get a chance to become empty.
+ */
 static struct loam_slab *slab_pick_unowned(struct loam_list *list)
 {
+	struct loam_slab *best = NULL;
+	unsigned seen = 0;
 	struct loam_list *link;
 	LOAM_LIST_EACH(link, list)
 	{
 		struct loam_slab *slab =
 			LOAM_CONTAINER(link, struct loam_slab, link);
-		if (slab->active == 0) {
-			return slab;
+		if (slab->active != 0) {
+			continue;
+		}
+		if (best == NULL || slab->free < best->free) {
+			best = slab;
+		}
+		if (++seen == PICK_FROM) {
+			break;
 		}
 	}
-	return NULL;
+	return best;
 }
 
 static struct loam_slab *slab_pick_any(struct loam_cache *cache)

@@ -105,11 +105,7 @@ static unsigned magazine_capacity(uint32_t stride)
 	} else if (stride <= 8192) {
 		capacity = 8;
 	}
-	capacity *= LOAM_MAGAZINE_SCALE;
-	/* At least two, or a boundary is crossed by every call. */
-	unsigned fit = LOAM_MAGAZINE_BYTES / stride;
-	fit = fit < 2 ? 2 : fit;
-	return capacity < fit ? capacity : fit;
+	return capacity * LOAM_MAGAZINE_SCALE;
 }
 
 /* Full magazines that the depot may keep. */
