@@ -34,9 +34,12 @@ CPU_SCRATCH	equ 6 * 8
 
 ; Offsets in struct trap_frame, and in it before the registers are saved.
 ENTRY_CS	equ 3 * 8
+FRAME_R10	equ 5 * 8		; R9, R8, RDI and RSI follow
+FRAME_RDX	equ 12 * 8
+FRAME_RAX	equ 14 * 8
 FRAME_RIP	equ 17 * 8
-FRAME_CS	equ 18 * 8
 FRAME_RFLAGS	equ 19 * 8
+FRAME_RSP	equ 20 * 8
 
 extern trap_dispatch
 extern trap_syscall
@@ -78,7 +81,6 @@ trap_entry_%[vector]:
 	push r13
 	push r14
 	push r15
-	cld
 	mov rdi, rsp			; the frame
 %endmacro
 
@@ -116,6 +118,7 @@ trap_common:
 	swapgs
 trap_entered:
 	save_registers
+	cld
 	close_user_pages
 	call trap_dispatch		; trap_dispatch(frame)
 trap_return:
@@ -148,6 +151,7 @@ trap_anytime:
 ; kernel's base is a negative number, and a program cannot have one.
 trap_anywhere:
 	save_registers
+	cld
 	close_user_pages
 	mov ecx, MSR_GS_BASE
 	rdmsr
@@ -170,8 +174,8 @@ trap_anywhere:
 ;
 ; Known traps. Interrupts are off until the frame is whole (MSR_FMASK); so is
 ; single-stepping, which would raise its exception here, in ring 0. sysret with an
-; address that is not canonical faults in ring 0 on the user's stack, so others
-; than a program's go back by iretq; what programs may map ends a page before
+; address that is not canonical faults in ring 0 on the user's stack, so what no
+; program can have goes back by iretq; what programs may map ends a page before
 ; addresses do, so that no syscall is the last instruction there is. sysret
 ; restores neither TF nor RF as iretq does.
 	align 16
@@ -190,30 +194,21 @@ trap_entry_syscall:
 	save_registers
 	call trap_syscall		; trap_syscall(frame)
 	mov rcx, [rsp + FRAME_RIP]
-	mov rax, rcx
-	shr rax, 47
+	mov rdx, rcx
+	shr rdx, 47
 	jnz trap_return
-	cmp qword [rsp + FRAME_CS], GDT_USER_CODE | 3
-	jne trap_return
-	test qword [rsp + FRAME_RFLAGS], EFLAGS_TF | EFLAGS_RF
+	mov r11, [rsp + FRAME_RFLAGS]
+	test r11d, EFLAGS_TF | EFLAGS_RF
 	jnz trap_return
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	add rsp, 8			; r11, the flags
-	pop r10
-	pop r9
-	pop r8
-	pop rdi
-	pop rsi
-	pop rbp
-	pop rbx
-	pop rdx
-	add rsp, 8			; rcx, the address
-	pop rax
-	mov r11, [rsp + 16 + 16]	; behind vector, error code, RIP, CS
-	mov rsp, [rsp + 16 + 24]
+	; What a call in C keeps is as it was: RBX, RBP, R12 to R15.
+	mov r10, [rsp + FRAME_R10]
+	mov r9, [rsp + FRAME_R10 + 8]
+	mov r8, [rsp + FRAME_R10 + 16]
+	mov rdi, [rsp + FRAME_R10 + 24]
+	mov rsi, [rsp + FRAME_R10 + 32]
+	mov rdx, [rsp + FRAME_RDX]
+	mov rax, [rsp + FRAME_RAX]
+	mov rsp, [rsp + FRAME_RSP]
 	swapgs
 	o64 sysret
 
