@@ -71,7 +71,7 @@ help:
 ##     GDB=1               wait for a debugger on port 1234
 ##   make test           everything: unit tests in five builds, tools, fuzzers,
 ##                       static checks, the kernel with every pair of layout, boot
-##                       path, size, heap, CPU, ... (tests/qemu/matrix)
+##                       path, size, heap, CPU, ... (tests/qemu/matrix*)
 ##     SUITES="unit check" only these of: check example unit
 ##                         tools malloc fuzz debug boot
 ##   make quick          the unit tests in one build, and the static checks

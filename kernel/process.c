@@ -35,11 +35,6 @@ static struct {
 	struct process_stats stats; /* t */
 } processes;
 
-struct process *process_current(void)
-{
-	return task_current()->process;
-}
-
 /* -------- the list -------- */
 
 static struct process *process_of(struct loam_list *link)

@@ -53,7 +53,10 @@ int process_spawn(const char *name, const struct process_arguments *arguments,
 uint32_t process_join(int pid);
 
 /* The current one, or NULL in a kernel thread. */
-struct process *process_current(void);
+static inline struct process *process_current(void)
+{
+	return task_current()->process;
+}
 
 /* Ends the current one. status: as wait tells it. */
 _Noreturn void process_exit(uint32_t status);

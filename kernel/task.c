@@ -64,11 +64,6 @@ static struct {
 	struct task idlers[CPUS_MOST];
 } tasks = { .lock = LOAM_LOCK_INIT("tasks", LOAM_RANK_HOST) };
 
-struct task *task_current(void)
-{
-	return cpu_running();
-}
-
 uintptr_t task_lock(void)
 {
 	uintptr_t state = cpu_read_eflags();

@@ -6,6 +6,7 @@
 #include <loam/proc.h>
 
 #include "abi.h"
+#include "cpu_local.h"
 
 #define TASK_STACK_BYTES 12288u
 #define TASK_HZ ABI_HZ
@@ -60,7 +61,10 @@ void task_init_cpu(struct cpu *cpu, void *stack, size_t stack_bytes);
 _Noreturn void task_idle(void);
 
 /* The one that runs. */
-struct task *task_current(void);
+static inline struct task *task_current(void)
+{
+	return cpu_running();
+}
 
 /*
  * Gives *task a guarded stack and lets it run entry(argument), which must

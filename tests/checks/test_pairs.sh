@@ -7,7 +7,6 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 scratch=$(mktemp -d) || exit 2
 trap 'rm -rf "$scratch"' EXIT
 pairs=$root/tests/qemu/pairs.awk
-matrix=$root/tests/qemu/matrix
 
 # missing MATRIX ROWS: each pair of MATRIX that is in no line of ROWS.
 missing() {
@@ -45,22 +44,28 @@ forbidden() {
 	done
 }
 
-awk -f "$pairs" "$matrix" >"$scratch/rows"
-# Two values that exclude each other are no pair; factors come in the file's order.
-sed -n 's/^impossible \([^ ]* [^ ]*\)$/\1/p' "$matrix" >"$scratch/exclusive"
-tap "every pair of the boot matrix that can be is in some row" \
-	"$(missing "$matrix" "$scratch/rows" | grep -vxFf "$scratch/exclusive")"
-tap "no row has what is impossible" "$(forbidden "$matrix" "$scratch/rows")"
-tap "every row has one value of every factor" "$(
-	factors=$(grep -c '^factor ' "$matrix")
-	awk -v n="$factors" 'NF != n' "$scratch/rows")"
-tap "the rows are few: at most a tenth more than the largest two factors" "$(
-	most=$(sed -n 's/^factor //p' "$matrix" | awk '{ print NF - 1 }' | sort -rn |
-		awk 'NR <= 2 { p = NR == 1 ? $1 : p * $1 } END { print int(p * 1.1) }')
-	rows=$(wc -l <"$scratch/rows")
-	[ "$rows" -le "$most" ] || echo "$rows rows, $most would do")"
-tap "the rows are the same every time" "$(
-	awk -f "$pairs" "$matrix" | cmp - "$scratch/rows")"
+# check_matrix MATRIX: its rows.
+check_matrix() {
+	local matrix=$1 name=${1##*/}
+	awk -f "$pairs" "$matrix" >"$scratch/rows"
+	# Two values that exclude each other are no pair; factors come in the file's order.
+	sed -n 's/^impossible \([^ ]* [^ ]*\)$/\1/p' "$matrix" >"$scratch/exclusive"
+	tap "$name: every pair that can be is in some row" \
+		"$(missing "$matrix" "$scratch/rows" | grep -vxFf "$scratch/exclusive")"
+	tap "$name: no row has what is impossible" "$(forbidden "$matrix" "$scratch/rows")"
+	tap "$name: every row has one value of every factor" "$(
+		factors=$(grep -c '^factor ' "$matrix")
+		awk -v n="$factors" 'NF != n' "$scratch/rows")"
+	tap "$name: the rows are few: at most a tenth more than the largest two factors" "$(
+		most=$(sed -n 's/^factor //p' "$matrix" | awk '{ print NF - 1 }' | sort -rn |
+			awk 'NR <= 2 { p = NR == 1 ? $1 : p * $1 } END { print int(p * 1.1) }')
+		rows=$(wc -l <"$scratch/rows")
+		[ "$rows" -le "$most" ] || echo "$rows rows, $most would do")"
+	tap "$name: the rows are the same every time" "$(
+		awk -f "$pairs" "$matrix" | cmp - "$scratch/rows")"
+}
+check_matrix "$root/tests/qemu/matrix"
+check_matrix "$root/tests/qemu/matrix-x86_64"
 
 # A small matrix, in which one pair cannot be and one combination steers.
 cat >"$scratch/small" <<-'END'

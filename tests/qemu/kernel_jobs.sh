@@ -69,15 +69,21 @@ heap_outcome() {
 	esac
 }
 
-# job_row NAME=VALUE...: every test of the kernel and of programs on one row of the
-# matrix (tests/qemu/matrix), then every check.
+# job_row NAME=VALUE...: every test of the kernel and of programs on one row of a
+# matrix (tests/qemu/matrix, with arch=x86_64 matrix-x86_64), then every check.
 job_row() {
 	local job_row_values="$*" label cpu debug="" layout
+	local KERNEL=$KERNEL PROGRAMS=$PROGRAMS
+	if [ "$(row arch)" = x86_64 ]; then
+		KERNEL=$WIDE_KERNEL
+		PROGRAMS=$WIDE_PROGRAMS
+	fi
 	label=$(printf '%s\n' "$@" | sed 's/^[a-z]*=//' | tr '\n' ' ')
 	label=${label% }
 	cpu=$(row cpu)
 	[ "$cpu" != default ] || cpu=
 	[ "$(row slab)" != debug ] || debug=" slab=debug"
+	[ -z "$(row levels)" ] || debug="$debug levels=$(row levels)"
 	# Where each block is a page, the 4 MiB of old hold no process of 1024.
 	case $(row heap):$(row mem) in
 	pages:???M | pages:????M) debug="$debug heap_limit=16M" ;;
@@ -100,7 +106,7 @@ job_row() {
 			grep -v '^#')"
 	verdict "X.1 S3.36 $label: the heap that was asked for, or a sentence" \
 		"$(heap_outcome)"
-	[ "$(row layout)" = higher ] ||
+	[ "$(row layout)" != identity ] ||
 		verdict "S3.1 $label: says where it is not identity-mapped" \
 			"$(holds "$guest_text" '^identity: every address is')"
 }

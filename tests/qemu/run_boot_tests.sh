@@ -58,11 +58,17 @@ fi
 
 # Every pair of layout, path, heap and so on; the large machines, which take
 # longest, first.
-while read -r values; do
-	name=$(printf '%s\n' $values | sed 's/^[a-z]*=//' | tr '\n' - | tr , _)
-	# shellcheck disable=SC2086
-	add "tests-${name%-}" job_row $values
-done < <(awk -f "$ROOT/tests/qemu/pairs.awk" "$ROOT/tests/qemu/matrix")
+# add_rows MATRIX [NAME=VALUE]: a job for each row, with that value before the others.
+add_rows() {
+	local values name
+	while read -r values; do
+		values="${2:-} $values"
+		name=$(printf '%s\n' $values | sed 's/^[a-z]*=//' | tr '\n' - | tr , _)
+		# shellcheck disable=SC2086
+		add "tests-${name%-}" job_row $values
+	done < <(awk -f "$ROOT/tests/qemu/pairs.awk" "$ROOT/tests/qemu/$1")
+}
+add_rows matrix
 add impossible job_impossible
 add processes-higher job_processes higher multiboot 64M
 add processes-identity job_processes identity bios 128M
@@ -182,20 +188,16 @@ add damaged-far job_damaged "boot disk: a segment where no memory is" \
 WIDE_KERNEL=$BUILD/kernel-x86_64.elf
 WIDE_PROGRAMS=$BUILD/programs-x86_64.tar
 if [ -r "$WIDE_KERNEL" ]; then
+	add_rows matrix-x86_64 arch=x86_64
 	# All memory is directly mapped: filling gigabytes would take too long.
 	add wide-5000M job_wide multiboot 5000M max "" S4.19
 	add wide-3000M job_wide grub 3000M qemu64 "" S4.19
-	add wide-levels-5 job_wide multiboot 128M max levels=5
-	add wide-old job_wide multiboot 64M max,-smap,-smep,-nx,-pge,-pdpe1gb ""
 	add wide-pages job_wide multiboot 5000M max levels=5 "direct map"
 	add wide-pages-2M job_wide multiboot 5000M max,-pdpe1gb "" "direct map"
 	add wide-levels-asked job_wide_levels
-	add wide-uefi job_wide uefi 256M max ""
 	add wide-bios job_wide bios 64M qemu64 ""
 	add wide-8M job_wide multiboot 8M qemu64 ""
-	add wide-processes job_wide multiboot 64M max long
-	add wide-processes-uefi job_wide uefi 256M max "" S3
-	add wide-processes-grub job_wide grub 128M qemu64 "" S3
+	add wide-processes job_wide multiboot 64M max long process
 	add wide-shell job_wide_shell
 	add wide-other job_wide_other
 	add wide-map job_wide_map
