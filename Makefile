@@ -56,7 +56,8 @@ help:
 ##     MEM=128M            size of its memory
 ##     BOOT=multiboot      or bios (our own boot disk), or grub (an ISO), or uefi
 ##                         (the same by UEFI firmware; ARCH=x86_64)
-##     ARCH=i386           or x86_64: long mode
+##     ARCH=i386           or x86_64: four levels of page tables, or five with
+##                         APPEND=levels=5
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
 ##     PAE=1               three levels of page tables: all memory above 4 GiB, and

@@ -197,7 +197,7 @@ if [ -r "$WIDE_KERNEL" ]; then
 	add wide-levels-asked job_wide_levels
 	add wide-bios job_wide bios 64M qemu64 ""
 	add wide-8M job_wide multiboot 8M qemu64 ""
-	add wide-processes job_wide multiboot 64M max long process
+	add wide-processes job_wide multiboot 64M max long
 	add wide-shell job_wide_shell
 	add wide-other job_wide_other
 	add wide-map job_wide_map
