@@ -167,6 +167,14 @@ loam_pfn_t loam_buddy_alloc(struct loam_buddy *buddy, unsigned order,
 void loam_buddy_free(struct loam_buddy *buddy, loam_pfn_t pfn, unsigned order);
 
 /*
+ * Makes a used block of `order` one of `larger` where it lies, with this tag,
+ * by the free buddies behind it. False, and nothing has changed: one of them is
+ * not free as a whole, or lies before it. O(larger - order).
+ */
+bool loam_buddy_extend(struct loam_buddy *buddy, loam_pfn_t pfn, unsigned order,
+		       unsigned larger, uint32_t tag);
+
+/*
  * Takes exactly [first, first + count), all of it free, out of the blocks it
  * lies in; each frame's tag becomes `tag`.
  */

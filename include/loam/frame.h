@@ -104,6 +104,17 @@ loam_pfn_t loam_frame_alloc(struct loam_frames *frames, unsigned order,
 			    loam_flags_t flags);
 
 /*
+ * Makes a block larger where it lies, if the memory behind it is free, up to
+ * the next multiple of its new size, and not cached by a CPU; contents of what
+ * it gets are undefined. False: it is not (or fault injection says so), and
+ * nothing has changed; false and reported: pfn is not the head of a used block
+ * of this order with one reference. Its owner stays. larger > order.
+ * Context: any. Cost: O(larger - order).
+ */
+bool loam_frame_extend(struct loam_frames *frames, loam_pfn_t pfn,
+		       unsigned order, unsigned larger);
+
+/*
  * Gives a block back. Anything but the head of a used block of this order
  * with one reference is reported (address, what it is, caller) and ignored.
  */

@@ -226,6 +226,28 @@ void loam_buddy_free(struct loam_buddy *buddy, loam_pfn_t pfn, unsigned order)
 	buddy_insert(buddy, at, order);
 }
 
+bool loam_buddy_extend(struct loam_buddy *buddy, loam_pfn_t pfn, unsigned order,
+		       unsigned larger, uint32_t tag)
+{
+	loam_pfn_t at = pfn - buddy->base;
+	if (larger > buddy->max_order || (at & ((1u << larger) - 1u)) != 0) {
+		return false;
+	}
+	for (unsigned k = order; k < larger; k++) {
+		if (!loam_bitmap_test(buddy->map,
+				      buddy_bit(at + (1u << k), k))) {
+			return false;
+		}
+	}
+	for (unsigned k = order; k < larger; k++) {
+		buddy_remove(buddy, at + (1u << k), k);
+		loam_tag_store(&buddy->tags[at + (1u << k)], 0);
+		buddy->free_frames -= 1u << k;
+	}
+	loam_tag_store(&buddy->tags[at], tag);
+	return true;
+}
+
 void loam_buddy_carve(struct loam_buddy *buddy, loam_pfn_t first,
 		      loam_pfn_t count, uint32_t tag)
 {

@@ -251,6 +251,30 @@ loam_pfn_t loam_frame_alloc(struct loam_frames *frames, unsigned order,
 	return alloc_slow(frames, order, flags);
 }
 
+bool loam_frame_extend(struct loam_frames *frames, loam_pfn_t pfn,
+		       unsigned order, unsigned larger)
+{
+	if (!loam_frame_verify_used(frames, "extension", pfn, order,
+				    LOAM_CALLER())) {
+		return false;
+	}
+	struct loam_zone *zone = frame_zone_of(frames, pfn);
+	if (larger <= order || larger > LOAM_ORDER_MAX || zone->listed ||
+	    loam_frame_fault(frames)) {
+		return false;
+	}
+	uint32_t tag = loam_tag_load(&zone->buddy.tags[pfn - zone->first]);
+	tag = (tag & ~LOAM_TAG_ORDER_MASK) | larger;
+	loam_lock(&zone->lock);
+	bool extended =
+		loam_buddy_extend(&zone->buddy, pfn, order, larger, tag);
+	if (extended) {
+		frame_zone_note_peak_locked(zone);
+	}
+	loam_unlock(&zone->lock);
+	return extended;
+}
+
 void loam_frame_free_verified(struct loam_frames *frames, loam_pfn_t pfn,
 			      unsigned order)
 {

@@ -22,8 +22,8 @@
  * and a pointer that is no block's is found at once and reported.
  *
  * realloc stays in place while the size still fits and at least half of the
- * block is used; it moves otherwise, and keeps the old block when no memory is
- * left for a new one.
+ * block is used, and where a block of the buddy can be made larger; it moves
+ * otherwise, and keeps the old block when no memory is left for a new one.
  *
  * Where frames come one by one (pages=xv6), classes that need more than one for
  * a single object do not exist, and larger sizes are pages of the window.
@@ -189,8 +189,8 @@ void *loam_kmalloc(struct loam_kmalloc *kmalloc, size_t size_bytes,
 }
 
 /* As loam_kmalloc() on behalf of a caller; LOAM_ZERO is not asked for. */
-static void *alloc_for(struct loam_kmalloc *kmalloc, size_t size_bytes,
-		       loam_flags_t flags, const void *caller)
+static inline void *alloc_for(struct loam_kmalloc *kmalloc, size_t size_bytes,
+			      loam_flags_t flags, const void *caller)
 {
 	void *block = NULL;
 	if ((flags & LOAM_DMA) == 0) {
@@ -302,7 +302,7 @@ void loam_kfree(struct loam_kmalloc *kmalloc, void *block)
 }
 
 /* Usable bytes, or 0: no block. */
-static size_t block_size(struct loam_kmalloc *kmalloc, const void *block)
+static inline size_t block_size(struct loam_kmalloc *kmalloc, const void *block)
 {
 	size_t size = loam_slab_size(kmalloc->slabs, block);
 	return size != 0 ? size : loam_kmalloc_large_size(kmalloc, block);
@@ -346,9 +346,9 @@ static bool block_has_kind(const struct loam_kmalloc *kmalloc,
 }
 
 /* Memory of the right kind for what block holds: moved there, or NULL. */
-static void *realloc_moved(struct loam_kmalloc *kmalloc, void *block,
-			   size_t old_size, size_t size_bytes,
-			   loam_flags_t flags, const void *caller)
+static inline void *realloc_moved(struct loam_kmalloc *kmalloc, void *block,
+				  size_t old_size, size_t size_bytes,
+				  loam_flags_t flags, const void *caller)
 {
 	void *moved = (flags & LOAM_ZERO) != 0
 			      ? alloc_zeroed(kmalloc, size_bytes, flags, caller)
@@ -356,7 +356,9 @@ static void *realloc_moved(struct loam_kmalloc *kmalloc, void *block,
 	if (moved != NULL) {
 		memcpy(moved, block,
 		       size_bytes < old_size ? size_bytes : old_size);
-		free_for(kmalloc, block, caller);
+		if (LOAM_UNLIKELY(!loam_slab_push(kmalloc->slabs, block, 0))) {
+			free_for(kmalloc, block, caller);
+		}
 	}
 	return moved;
 }
@@ -412,6 +414,13 @@ void *loam_krealloc(struct loam_kmalloc *kmalloc, void *block,
 	bool fits = size_bytes <= old_size &&
 		    block_has_kind(kmalloc, block, old_size, flags);
 	if (fits && (size_bytes > old_size / 2 || old_size <= 64)) {
+		return block;
+	}
+	if (size_bytes > old_size && old_size > kmalloc->slab_max &&
+	    size_bytes <= LOAM_KMALLOC_MAX && !kmalloc->fail_armed &&
+	    block_has_kind(kmalloc, block, old_size, flags) &&
+	    loam_kmalloc_large_extend(kmalloc, block, old_size, size_bytes,
+				      flags)) {
 		return block;
 	}
 	void *moved = realloc_moved(kmalloc, block, old_size, size_bytes, flags,

@@ -59,6 +59,13 @@ int loam_kmalloc_heap_check(struct loam_kmalloc *kmalloc);
 /* size > 0 and at most LOAM_KMALLOC_MAX; align a power of two. */
 void *loam_kmalloc_large_alloc(struct loam_kmalloc *kmalloc, size_t size_bytes,
 			       size_t align, loam_flags_t flags);
+/*
+ * Makes a large block of old_size usable bytes one for size_bytes, which are
+ * more, where it is. False: it cannot be; the block is as before.
+ */
+bool loam_kmalloc_large_extend(struct loam_kmalloc *kmalloc, void *block,
+			       size_t old_size, size_t size_bytes,
+			       loam_flags_t flags);
 /* Usable bytes of a large block, or 0 if it is none. */
 size_t loam_kmalloc_large_size(struct loam_kmalloc *kmalloc, const void *block);
 /* Frees a large block, or reports what the address is. */

@@ -132,6 +132,30 @@ size_t loam_kmalloc_large_size(struct loam_kmalloc *kmalloc, const void *block)
 		       : loam_kspace_size_kmalloc(kmalloc->kspace, block);
 }
 
+bool loam_kmalloc_large_extend(struct loam_kmalloc *kmalloc, void *block,
+			       size_t old_size, size_t size_bytes,
+			       loam_flags_t flags)
+{
+	loam_pfn_t pfn;
+	struct loam_frame_info info;
+	unsigned order = large_order(size_bytes);
+	size_t size = (size_t)LOAM_PAGE_SIZE << order;
+	/* Pages of the window stay where they are, and shared frames too. */
+	if (order > LOAM_ORDER_MAX ||
+	    !large_head(kmalloc, block, &pfn, &info) ||
+	    !large_is_block(&info, pfn, block) || info.refs != 1 ||
+	    (kmalloc->kspace != NULL && !large_fits_block(size_bytes, order)) ||
+	    !loam_frame_extend(kmalloc->frames, pfn, info.order, order)) {
+		return false;
+	}
+	large_uncount(kmalloc, old_size);
+	large_count(kmalloc, size);
+	if ((flags & LOAM_ZERO) != 0) {
+		memset((unsigned char *)block + old_size, 0, size - old_size);
+	}
+	return true;
+}
+
 /* Says what the address is that is no block, or not to be freed now. */
 static void large_report(struct loam_kmalloc *kmalloc, const char *kind,
 			 const void *block, const void *caller)

@@ -293,6 +293,49 @@ TEST(carve, "S4.16 a run is carved out of the blocks it lies in")
 	}
 }
 
+TEST(extend, "S4.9 a used block grows by exactly the free buddies behind it")
+{
+	for (unsigned order = 0; order <= 10; order++) {
+		for (unsigned larger = order + 1; larger <= 11; larger++) {
+			start(0, 2048);
+			loam_pfn_t pfn = loam_buddy_alloc(&buddy, order, USED);
+			bool can = larger <= 10;
+			EXPECT_EQ(loam_buddy_extend(&buddy, pfn, order, larger,
+						    USED | 1),
+				  can);
+			unsigned now = can ? larger : order;
+			EXPECT_EQ(tags[pfn], can ? USED | 1 : USED);
+			EXPECT_EQ(buddy.free_frames, 2048 - (1u << now));
+			expect_sound();
+			loam_buddy_free(&buddy, pfn, now);
+			EXPECT_EQ(buddy.free_blocks[10], 2);
+		}
+	}
+}
+
+TEST(extend_not, "S4.9 a block grows over nothing used, and not downwards")
+{
+	start(0, 1024);
+	loam_pfn_t low = loam_buddy_alloc(&buddy, 4, USED);
+	loam_pfn_t high = loam_buddy_alloc(&buddy, 4, USED);
+	loam_pfn_t far = loam_buddy_alloc(&buddy, 0, USED);
+	EXPECT_EQ(high, low + 16);
+	EXPECT_EQ(far, low + 32);
+	EXPECT(!loam_buddy_extend(&buddy, low, 4, 5, USED));
+	EXPECT(!loam_buddy_extend(&buddy, high, 4, 5, USED));
+	expect_sound();
+	/* One order is free, and the next is not. */
+	loam_buddy_free(&buddy, high, 4);
+	EXPECT(!loam_buddy_extend(&buddy, low, 4, 6, USED));
+	EXPECT(loam_buddy_is_free(&buddy, high, 4));
+	expect_sound();
+	EXPECT(loam_buddy_extend(&buddy, low, 4, 5, USED));
+	loam_buddy_free(&buddy, far, 0);
+	EXPECT(loam_buddy_extend(&buddy, low, 5, 10, USED));
+	EXPECT_EQ(buddy.free_frames, 0);
+	expect_sound();
+}
+
 TEST(carve_used, "S4.18 carving what is not free panics")
 {
 	start(0, 1024);

@@ -556,6 +556,48 @@ TEST(split, "S4.18 a split block is freed frame by frame")
 	machine_expect_free(total);
 }
 
+TEST(extend, "S4.9 S4.18 a block grows in place, and what is none is reported")
+{
+	machine_start_mib(32);
+	uint64_t total = loam_frame_free_count(&machine.frames);
+	struct loam_frame_info info;
+	loam_pfn_t odd[64];
+	unsigned odd_count = 0;
+	/* The first one that is cut off a block of 4 MiB. */
+	loam_pfn_t pfn = loam_frame_alloc(&machine.frames, 5,
+					  LOAM_OWNED_BY(LOAM_OWNER_USER));
+	while (pfn % LOAM_CHUNK_FRAMES != 0) {
+		odd[odd_count++] = pfn;
+		EXPECT(odd_count < LOAM_ARRAY_SIZE(odd));
+		pfn = loam_frame_alloc(&machine.frames, 5,
+				       LOAM_OWNED_BY(LOAM_OWNER_USER));
+	}
+	while (odd_count > 0) {
+		loam_frame_free(&machine.frames, odd[--odd_count], 5);
+	}
+	EXPECT(loam_frame_extend(&machine.frames, pfn, 5, 8));
+	EXPECT_EQ(loam_frame_info(&machine.frames, pfn, &info), 0);
+	EXPECT_EQ(info.order, 8);
+	EXPECT_EQ(info.owner, LOAM_OWNER_USER);
+	EXPECT_EQ(loam_frame_free_count(&machine.frames), total - 256);
+	EXPECT_EQ(loam_frame_check(&machine.frames), 0);
+	EXPECT(!loam_frame_extend(&machine.frames, pfn, 8, 8));
+	EXPECT(!loam_frame_extend(&machine.frames, pfn, 8, LOAM_ORDER_MAX + 1));
+	unsigned long reports = loam_misuse_count();
+	EXPECT(!loam_frame_extend(&machine.frames, pfn, 5, 9));
+	EXPECT_LOG("extension of ");
+	EXPECT(!loam_frame_extend(&machine.frames, pfn + 1, 8, 9));
+	loam_frame_get(&machine.frames, pfn);
+	EXPECT(!loam_frame_extend(&machine.frames, pfn, 8, 9));
+	EXPECT_EQ(loam_misuse_count(), reports + 3);
+	loam_frame_put(&machine.frames, pfn);
+	loam_frame_fail_nth(&machine.frames, 1);
+	EXPECT(!loam_frame_extend(&machine.frames, pfn, 8, 9));
+	EXPECT(loam_frame_extend(&machine.frames, pfn, 8, 9));
+	loam_frame_free(&machine.frames, pfn, 9);
+	machine_expect_free(total);
+}
+
 TEST(range, "S4.16 ranges of any number of frames, the rest goes back")
 {
 	machine_start_mib(64);

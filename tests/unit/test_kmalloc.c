@@ -288,6 +288,47 @@ EACH(realloc_moves, "krealloc keeps contents growing and shrinking")
 	check();
 }
 
+TEST(realloc_stays, "krealloc makes a large block larger where it lies")
+{
+	start(LOAM_MIB(64));
+	struct loam_kmalloc_stats stats;
+	unsigned stayed = 0;
+	unsigned char *block = loam_kmalloc(&km, 65536, 0);
+	memset(block, 0x5c, 65536);
+	for (size_t size = 131072; size <= LOAM_MIB(4); size *= 2) {
+		size_t at = (size_t)(block - hosted_memory.direct);
+		memset(hosted_memory.direct + at, 0x5c, size / 2);
+		unsigned char *now =
+			loam_krealloc(&km, block, size - 1, LOAM_ZERO);
+		EXPECT(now != NULL);
+		/* It starts at a multiple of what it becomes, or moves. */
+		EXPECT(at % size == 0 || now != block);
+		stayed += now == block;
+		EXPECT_EQ(now[0], 0x5c);
+		EXPECT_EQ(now[size / 2 - 1], 0x5c);
+		EXPECT_EQ(now[size / 2], 0);
+		EXPECT_EQ(now[size - 1], 0);
+		EXPECT_EQ(loam_ksize(&km, now), size);
+		loam_kmalloc_stats(&km, &stats);
+		EXPECT_EQ(stats.large_blocks, 1);
+		EXPECT_EQ(stats.large_bytes, size);
+		check();
+		block = now;
+	}
+	EXPECT(stayed >= 3);
+	/* Not over what is used: a wall behind its first half. */
+	loam_kfree(&km, block);
+	block = loam_kmalloc(&km, 65536, 0);
+	unsigned char *wall = loam_kmalloc(&km, 65536, 0);
+	EXPECT(wall == block + 65536);
+	unsigned char *moved = loam_krealloc(&km, block, 131072, 0);
+	EXPECT(moved != NULL && moved != block);
+	loam_kfree(&km, wall);
+	loam_kfree(&km, moved);
+	EXPECT_EQ(live_bytes(), 0);
+	check();
+}
+
 EACH(realloc_fails, "krealloc keeps the old block when memory runs out")
 {
 	start(LOAM_MIB(8));
