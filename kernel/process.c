@@ -20,6 +20,7 @@
 
 #include "arch.h"
 #include "console.h"
+#include "cpus.h"
 #include "fpu.h"
 #include "kernel.h"
 #include "mmu.h"
@@ -523,7 +524,9 @@ void process_to_user(void)
 {
 	struct process *process = process_current();
 
-	task_to_user();
+	if (LOAM_UNLIKELY(cpu_this()->wanted)) {
+		task_to_user();
+	}
 	if (LOAM_UNLIKELY(process->ending != 0)) {
 		cpu_sti();
 		process_exit(process->ending);

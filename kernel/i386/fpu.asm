@@ -3,7 +3,7 @@
 
 PAGE		equ 4096
 CLEAR_STEP	equ 512			; bytes a round
-COPY_STEP	equ 256
+COPY_STEP	equ 512
 
 section .text
 

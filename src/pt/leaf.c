@@ -4,13 +4,17 @@
 
 #include "pt_int.h"
 
-/* The entry of level 1 for page; false: a table above is missing. */
-static bool leaf_above(const struct loam_pt *pt, uintptr_t page,
-		       struct loam_pt_leaf *leaf)
+/*
+ * The entry of level 1 for page; false: a table above is missing. *open tells
+ * whether the entries on the way let the user in.
+ */
+static bool leaf_above_any(const struct loam_pt *pt, uintptr_t page,
+			   struct loam_pt_leaf *leaf, bool *open)
 {
 	const struct loam_pt_geometry *geometry = pt->geometry;
 	loam_phys_t table = pt->root;
 	unsigned level = geometry->levels - 1u;
+	*open = true;
 	for (;;) {
 		void *entries = pt_table_virt(pt, table);
 		unsigned index = pt_index(geometry, level, page);
@@ -23,9 +27,53 @@ static bool leaf_above(const struct loam_pt *pt, uintptr_t page,
 		if (!pt_is_table(geometry, level, entry)) {
 			return false;
 		}
+		*open &= pt_is_bare(geometry, level) ||
+			 (entry & geometry->user) != 0;
 		table = entry & geometry->phys_mask;
 		level--;
 	}
+}
+
+/*
+ * The same for tables of 512 entries at every level of a 64-bit CPU, as what
+ * is general costs twice as much there, and each fault goes this way.
+ */
+static LOAM_ALWAYS_INLINE bool leaf_above_wide(const struct loam_pt *pt,
+					       uintptr_t page,
+					       struct loam_pt_leaf *leaf,
+					       bool *open)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	const uint64_t both = geometry->present | geometry->large;
+	const uint64_t present = geometry->present;
+	uint64_t all = geometry->user;
+	const uint64_t *entries = pt_table_virt(pt, pt->root);
+	for (unsigned shift = 9 * (geometry->levels - 1u); shift > 9;
+	     shift -= 9) {
+		uint64_t entry = __atomic_load_n(
+			&entries[(page >> (shift & 63u)) & 511u],
+			__ATOMIC_RELAXED);
+		if ((entry & both) != present) {
+			return false;
+		}
+		all &= entry;
+		entries = pt_table_virt(pt, entry & geometry->phys_mask);
+	}
+	leaf->above = (void *)(uintptr_t)entries;
+	leaf->above_index = (unsigned)(page >> 9) & 511u;
+	*open = all != 0;
+	return true;
+}
+
+static LOAM_ALWAYS_INLINE bool leaf_above(const struct loam_pt *pt,
+					  uintptr_t page,
+					  struct loam_pt_leaf *leaf, bool *open)
+{
+	if (sizeof(uintptr_t) == 8 && pt->geometry->entry_bytes == 8 &&
+	    pt->geometry->levels > 3) {
+		return leaf_above_wide(pt, page, leaf, open);
+	}
+	return leaf_above_any(pt, page, leaf, open);
 }
 
 static uint64_t leaf_above_entry(const struct loam_pt *pt,
@@ -75,10 +123,11 @@ static inline bool leaf_walk_narrow(const struct loam_pt *pt, uintptr_t page,
 static inline bool leaf_walk(const struct loam_pt *pt, uintptr_t page,
 			     struct loam_pt_leaf *leaf)
 {
+	bool open;
 	if (pt->geometry->entry_bytes == 4) {
 		return leaf_walk_narrow(pt, page, leaf);
 	}
-	return leaf_above(pt, page, leaf) && leaf_below(pt, page, leaf);
+	return leaf_above(pt, page, leaf, &open) && leaf_below(pt, page, leaf);
 }
 
 static uintptr_t leaf_page(const struct loam_pt *pt, uintptr_t virt)
@@ -139,12 +188,15 @@ int loam_pt_leaf_attach(struct loam_pt *pt, uintptr_t virt, loam_phys_t table)
 {
 	uintptr_t page = leaf_page(pt, virt);
 	struct loam_pt_leaf leaf;
-	int error = leaf_reach(pt, page, 1);
-	if (error != 0) {
-		return error;
+	bool open;
+	if (!leaf_above(pt, page, &leaf, &open) || !open) {
+		int error = leaf_reach(pt, page, 1);
+		if (error != 0) {
+			return error;
+		}
+		bool found = leaf_above(pt, page, &leaf, &open);
+		LOAM_VERIFY(found && open);
 	}
-	bool found = leaf_above(pt, page, &leaf);
-	LOAM_VERIFY(found);
 	if (leaf_above_entry(pt, &leaf) != 0) {
 		return -LOAM_EEXIST;
 	}

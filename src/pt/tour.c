@@ -17,6 +17,23 @@ struct tour {
 	bool begun;
 };
 
+/* The first entry that is not 0 from `index` on, or the number of entries. */
+static unsigned tour_skip(unsigned bytes, const void *entries, unsigned index,
+			  unsigned count)
+{
+	/* Most of most tables is empty: each width has a loop of its own. */
+	if (bytes == 4) {
+		while (index < count && pt_load(4, entries, index) == 0) {
+			index++;
+		}
+		return index;
+	}
+	while (index < count && pt_load(8, entries, index) == 0) {
+		index++;
+	}
+	return index;
+}
+
 /* Finds the next entry of the current table that leads further down. */
 static bool tour_find(const struct loam_pt *pt, struct tour *tour,
 		      uint64_t *entry)
@@ -27,8 +44,14 @@ static bool tour_find(const struct loam_pt *pt, struct tour *tour,
 		return false;
 	}
 	const void *entries = pt_table_virt(pt, tour->table[level]);
-	while (tour->next_index[level] < pt_entries(geometry, level)) {
-		unsigned index = tour->next_index[level]++;
+	const unsigned count = pt_entries(geometry, level);
+	for (;;) {
+		unsigned index = tour_skip(geometry->entry_bytes, entries,
+					   tour->next_index[level], count);
+		tour->next_index[level] = index + 1;
+		if (index >= count) {
+			return false;
+		}
 		uint64_t found = pt_load(geometry->entry_bytes, entries, index);
 		bool shared = level == geometry->levels - 1u &&
 			      loam_bitmap_test(pt->shared, index);
@@ -37,7 +60,6 @@ static bool tour_find(const struct loam_pt *pt, struct tour *tour,
 			return true;
 		}
 	}
-	return false;
 }
 
 /*
