@@ -304,8 +304,8 @@ static inline void tlsf_clear_bit(struct loam_heap_tlsf_lists *lists,
 	}
 }
 
-static inline void tlsf_remove(struct loam_heap *heap, const tlsf_t *block,
-			       uint32_t list)
+static LOAM_ALWAYS_INLINE void tlsf_remove(struct loam_heap *heap,
+					   const tlsf_t *block, uint32_t list)
 {
 	struct loam_heap_tlsf_lists *lists = heap->tlsf.lists;
 	struct tlsf_links links =
@@ -410,8 +410,9 @@ static inline void tlsf_make_free(struct loam_heap *heap, tlsf_t *block,
  * with the free block before it, unless that is NULL. Both are known to be
  * intact. A block whose size remains in the same list keeps its place there.
  */
-static tlsf_t *tlsf_release(struct loam_heap *heap, tlsf_t *block,
-			    uint32_t word, tlsf_t *before)
+static LOAM_ALWAYS_INLINE tlsf_t *tlsf_release(struct loam_heap *heap,
+					       tlsf_t *block, uint32_t word,
+					       tlsf_t *before)
 {
 	tlsf_t *next = block + tlsf_span(word);
 	tlsf_t *old = NULL;
@@ -460,7 +461,8 @@ static inline size_t tlsf_pages(const struct loam_heap *heap,
 }
 
 /* Returns pages of a free last block, when many are not needed. */
-static void tlsf_shrink_last(struct loam_heap *heap, tlsf_t *block)
+static LOAM_NOINLINE void tlsf_shrink_last(struct loam_heap *heap,
+					   tlsf_t *block)
 {
 	struct loam_heap_tlsf *tlsf = &heap->tlsf;
 	size_t pages = tlsf_pages(heap, tlsf->end);
@@ -529,6 +531,24 @@ static inline uint32_t tlsf_take(struct loam_heap *heap, tlsf_t *block,
 	return word;
 }
 
+/* What is behind the first block of a list becomes the first instead. */
+static inline void tlsf_replace_head(struct loam_heap *heap,
+				     const tlsf_t *block, const tlsf_t *behind,
+				     uint32_t list)
+{
+	uint32_t place = tlsf_place(heap, behind);
+	struct tlsf_links links = *tlsf_links(block);
+	tlsf_t *next = tlsf_at(heap, links.next);
+	LOAM_VERIFY(links.prev == 0 && next < heap->tlsf.end);
+	tlsf_links(behind)->next = links.next;
+	tlsf_links(behind)->prev = 0;
+	heap->tlsf.lists->heads[list] = place;
+	if (links.next != 0) {
+		LOAM_VERIFY(tlsf_at(heap, tlsf_links(next)->prev) == block);
+		tlsf_links(next)->prev = place;
+	}
+}
+
 /* Makes the first block of a list live with this word; the rest stays free. */
 static inline void tlsf_split(struct loam_heap *heap, tlsf_t *block,
 			      uint32_t list, uint32_t word)
@@ -537,7 +557,7 @@ static inline void tlsf_split(struct loam_heap *heap, tlsf_t *block,
 	tlsf_t *behind = block + tlsf_span(word);
 	uint32_t rest_list = tlsf_list(tlsf_size(rest));
 	if (rest_list == list) {
-		tlsf_replace(heap, block, behind, list);
+		tlsf_replace_head(heap, block, behind, list);
 	} else {
 		tlsf_remove_head(heap, block, list);
 		tlsf_insert(heap, behind, rest_list);
