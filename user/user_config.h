@@ -4,5 +4,6 @@
 #define USER_CONFIG_H
 
 #define LOAM_MAX_CPUS 1
+#define LOAM_FRAME_AREAS 1u
 
 #endif

@@ -14,6 +14,9 @@
 
 #define LOAM_INSTANCES_ZEROED 1
 
+/* One piece of address space. */
+#define LOAM_FRAME_AREAS 1u
+
 /* A signal handler may not call malloc, so nothing interrupts the layer. */
 #define LOAM_CPU_INTERRUPTS 0
 

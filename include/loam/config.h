@@ -16,6 +16,15 @@
 #define LOAM_MAX_CPUS 16
 #endif
 
+/*
+ * Most areas of memory that the frame floor keeps apart: nodes, and parts of
+ * one with a hole of more than 16 GiB in between. At most 80. With 1 all memory is
+ * one, and nothing of what areas need is there.
+ */
+#ifndef LOAM_FRAME_AREAS
+#define LOAM_FRAME_AREAS 8u
+#endif
+
 /* 1: LOAM_ASSERT is compiled in (proofs, lock ranks). */
 #ifndef LOAM_DEBUG
 #define LOAM_DEBUG 0

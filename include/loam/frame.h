@@ -3,6 +3,7 @@
 #ifndef LOAM_FRAME_H
 #define LOAM_FRAME_H
 
+#include <loam/acpi.h>
 #include <loam/buddy.h>
 #include <loam/heap_runs.h>
 #include <loam/memblock.h>
@@ -15,6 +16,13 @@ enum loam_zone_id {
 };
 
 struct loam_frames; /* defined at the end: the caller embeds it */
+
+/*
+ * An area is a span of memory of one node, with zones of its own, whose parts
+ * are not far from each other: see areas.c. Most machines have one.
+ */
+#define LOAM_FRAME_ZONES (LOAM_FRAME_AREAS * LOAM_ZONE_COUNT)
+#define LOAM_FRAME_NODES (LOAM_FRAME_AREAS > 1 ? LOAM_TOPOLOGY_NODES : 1u)
 
 /* Statistics of one zone, in frames. */
 struct loam_zone_stats {
@@ -56,6 +64,29 @@ int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
 		     loam_phys_t reach_end);
 
 /*
+ * The same for a machine whose memory belongs to several nodes: topology says
+ * what is whose and how far nodes are from each other, and is not needed any
+ * more afterwards; NULL: one node has all. What it says nothing of is node 0's.
+ * Where the memory of nodes is more mixed than LOAM_FRAME_AREAS can tell, the
+ * rest counts as one node's, logged. Every CPU is node 0's until
+ * loam_frame_set_cpu_node().
+ */
+int loam_frame_adopt_nodes(struct loam_frames *frames,
+			   struct loam_memblock *memblock, loam_phys_t dma_end,
+			   loam_phys_t direct_end, loam_phys_t reach_end,
+			   const struct loam_topology *topology);
+
+/*
+ * From here on the CPU's requests are served from the node's memory first, then
+ * from others' by distance; memory below dma_end last of all. What it keeps is
+ * given back. A node may have no memory: the nearest is the CPU's home. The CPU
+ * must not be in the frame floor meanwhile: call it before the CPU starts, or
+ * on it. -LOAM_EINVAL: no such CPU or node.
+ */
+int loam_frame_set_cpu_node(struct loam_frames *frames, unsigned cpu,
+			    unsigned node);
+
+/*
  * Hands over more frames later: reclaimed boot data and the like. The frames
  * must lie below the adopted end, in no zone's hands: else -LOAM_EINVAL,
  * logged, and none is taken. count 0 does nothing.
@@ -81,6 +112,11 @@ long loam_frame_list_begin(struct loam_frames *frames, loam_phys_t first_end);
 /* The second step: all of it must be directly mapped now. Frames added. */
 long loam_frame_list_rest(struct loam_frames *frames);
 
+/* How many areas there are, and which node's memory one is. */
+static inline unsigned loam_frame_area_count(const struct loam_frames *frames);
+static inline unsigned loam_frame_area_node(const struct loam_frames *frames,
+					    unsigned area);
+
 /*
  * The largest order that directly mapped memory can give at all: for who would
  * like larger blocks, or can do with single frames.
@@ -92,7 +128,8 @@ static inline unsigned loam_frame_order_max(const struct loam_frames *frames);
  * LOAM_PFN_NONE. flags: LOAM_ZERO clears it (high frames too, through
  * frames->clear_frame), LOAM_DMA, LOAM_HIGH say where it may lie: without
  * either it is directly mapped; LOAM_HIGH prefers high, then normal, then DMA
- * memory. LOAM_NOSLEEP: no reclaim. LOAM_OWNED_BY() labels it. The head's
+ * memory. Of several nodes the calling CPU's comes first, then the nearest.
+ * LOAM_NOSLEEP: no reclaim. LOAM_OWNED_BY() labels it. The head's
  * reference count is 1. LOAM_PFN_NONE too for an order over LOAM_ORDER_MAX.
  * What the calling CPU caches is drained before a request fails; what others
  * cache is out of reach.
@@ -214,7 +251,14 @@ struct loam_frame_info {
 int loam_frame_info(struct loam_frames *frames, loam_pfn_t pfn,
 		    struct loam_frame_info *out);
 
-/* A snapshot of one zone, under its lock; what CPUs hold may move meanwhile. */
+/*
+ * A snapshot of one zone of one area, under its lock; what CPUs hold may move
+ * meanwhile.
+ */
+void loam_frame_area_stats(struct loam_frames *frames, unsigned area,
+			   enum loam_zone_id zone, struct loam_zone_stats *out);
+
+/* The sum over all areas; first and end are those of the whole. */
 void loam_frame_zone_stats(struct loam_frames *frames, enum loam_zone_id zone,
 			   struct loam_zone_stats *out);
 
@@ -250,8 +294,14 @@ int loam_frame_check(struct loam_frames *frames);
  */
 struct loam_frame_tags {
 	uint32_t *tags;
-	volatile loam_pfn_t end;
+	volatile loam_pfn_t end; /* of the first area */
 };
+
+/*
+ * The tag of a frame at or above tags.end, if it is one that may be read: areas
+ * beyond the first have ends of their own; else 0. O(areas).
+ */
+uint32_t loam_frame_tag_beyond(const struct loam_frames *frames, size_t pfn);
 
 /* The tags of the instance. The answer is constant once adopted. */
 struct loam_frame_tags *loam_frame_tags(struct loam_frames *frames);
@@ -301,6 +351,12 @@ struct loam_frame_local {
 	struct loam_frame_stash stashes[LOAM_STASH_COUNT];
 };
 
+/* Frames whose free the fast path serves: touched, of a home zone. */
+struct loam_frame_window {
+	loam_pfn_t first;
+	loam_pfn_t end;
+};
+
 /*
  * One CPU's frames. busy is set while the CPU is in here, so that its own
  * interrupts go past it; nobody else writes any of it. The padding keeps
@@ -308,6 +364,9 @@ struct loam_frame_local {
  */
 struct loam_frame_cpu {
 	uint32_t busy;
+	struct loam_frame_window window;
+	uint8_t home[LOAM_FRAME_LOCALS]; /* zones that the locals serve */
+	uint8_t node;
 	struct loam_frame_local locals[LOAM_FRAME_LOCALS];
 	unsigned char padding[64];
 };
@@ -339,6 +398,8 @@ struct loam_zone {
 	const char *name;       /* C */
 	loam_pfn_t first;       /* C: whole chunks */
 	loam_pfn_t end;         /* C */
+	uint8_t number;         /* C: its index in zones[] */
+	uint8_t id;             /* C: enum loam_zone_id */
 	unsigned local;         /* C: which of a CPU's, or LOAM_FRAME_LOCALS */
 	loam_pfn_t touched_end; /* R: metadata below is initialised */
 	loam_pfn_t managed;     /* R */
@@ -360,22 +421,31 @@ struct loam_zone {
 	struct loam_runs list; /* Z: in place of the buddy, if listed */
 };
 
+/* [first, end), whole chunks. */
+struct loam_frame_area {
+	loam_pfn_t first;
+	loam_pfn_t end;
+	uint8_t node;
+};
+
 /* The instance. Keys as above; F under `lock`. */
 struct loam_frames {
 	struct loam_frame_tags tags;
 	uint32_t fault_armed; /* R */
-	uint32_t gathers;     /* R: some directly mapped frames go home */
-	/* The frames whose free the fast path serves: touched, cached. */
-	loam_pfn_t direct_first; /* C */
-	loam_pfn_t direct_end;   /* R */
+	uint32_t gathers;     /* R: normal zones of which some frames go home */
+	/* With one area, what is every CPU's: see loam_frame_window_of(). */
+	struct loam_frame_window window; /* R */
+	uint8_t home[LOAM_FRAME_LOCALS]; /* C */
+	bool has_high;                   /* R: memory beyond the direct map */
 	/* A frame goes home if more of its tract are free than this. */
-	uint32_t home_above[LOAM_FRAME_LOCALS]; /* R */
+	uint32_t home_above[LOAM_FRAME_ZONES]; /* R */
 	uint16_t *tract_free;           /* C: R of its zone: frames free */
 	struct loam_tract *tracts;      /* C */
 	uint32_t *loose_map;            /* C: a bit for each frame */
 	struct loam_frame *descriptors; /* C */
 	loam_pfn_t end;                 /* C: of all zones, whole chunks */
 	loam_pfn_t usable_end;          /* C: past the highest usable frame */
+	loam_pfn_t dma_end;             /* C: of all DMA zones */
 	struct loam_lock lock;
 	uint64_t fault_nth;   /* F */
 	uint64_t fault_count; /* F */
@@ -387,7 +457,12 @@ struct loam_frames {
 	uint64_t metadata_bytes; /* C */
 	unsigned order_max;      /* C after loam_frame_list_begin() */
 	bool list_whole;         /* F: loam_frame_list_rest() was called */
-	struct loam_zone zones[LOAM_ZONE_COUNT];
+	unsigned area_count;     /* C */
+	struct loam_frame_area areas[LOAM_FRAME_AREAS]; /* C */
+	/* C: areas by distance from each node */
+	uint8_t near[LOAM_FRAME_NODES][LOAM_FRAME_AREAS];
+	unsigned node_count;                      /* C */
+	struct loam_zone zones[LOAM_FRAME_ZONES]; /* of area 0, 1, ... */
 	/* C: blocks in a stash at most; 0 on machines too small for it */
 	uint32_t stash_limit[LOAM_FRAME_LOCALS][LOAM_STASH_COUNT];
 	unsigned char padding[64];
@@ -398,6 +473,17 @@ static inline uint32_t *loam_frame_word(struct loam_frames *frames,
 					loam_pfn_t head)
 {
 	return &frames->descriptors[head].used.owner_word;
+}
+
+static inline unsigned loam_frame_area_count(const struct loam_frames *frames)
+{
+	return frames->area_count;
+}
+
+static inline unsigned loam_frame_area_node(const struct loam_frames *frames,
+					    unsigned area)
+{
+	return frames->areas[area].node;
 }
 
 static inline unsigned loam_frame_order_max(const struct loam_frames *frames)

@@ -54,8 +54,7 @@ static LOAM_ALWAYS_INLINE void loam_frame_count_store(uint32_t *count,
 static LOAM_ALWAYS_INLINE bool loam_frame_has_high(
 	const struct loam_frames *frames)
 {
-	return __atomic_load_n(&frames->zones[LOAM_ZONE_HIGH].managed,
-			       __ATOMIC_RELAXED) != 0;
+	return __atomic_load_n(&frames->has_high, __ATOMIC_RELAXED);
 }
 
 /*
@@ -95,16 +94,34 @@ static LOAM_ALWAYS_INLINE bool loam_frame_tag_is_plain(
 		~LOAM_TAG_OWNER_MASK) == (LOAM_TAG_USED | order);
 }
 
+/* Directly mapped frames that the CPU's stacks take. */
+static LOAM_ALWAYS_INLINE const struct loam_frame_window *loam_frame_window_of(
+	const struct loam_frames *frames, const struct loam_frame_cpu *cpu)
+{
+	return LOAM_FRAME_AREAS > 1 ? &cpu->window : &frames->window;
+}
+
+/* The number of the zone that one of the CPU's locals serves. */
+static LOAM_ALWAYS_INLINE unsigned loam_frame_home_of(
+	const struct loam_frames *frames, const struct loam_frame_cpu *cpu,
+	unsigned local)
+{
+	return LOAM_FRAME_AREAS > 1 ? cpu->home[local] : frames->home[local];
+}
+
 /*
  * True if the block is a directly mapped one that the CPU's stacks take, and
- * its tag is right. direct_end is read before the tag; it only grows, after
- * the tags below it were cleared.
+ * its tag is right. The window's end is read before the tag; it only grows,
+ * after the tags below it were cleared.
  */
 static LOAM_ALWAYS_INLINE bool loam_frame_is_plain(
-	const struct loam_frames *frames, loam_pfn_t pfn, unsigned order)
+	const struct loam_frames *frames, const struct loam_frame_cpu *cpu,
+	loam_pfn_t pfn, unsigned order)
 {
-	loam_pfn_t end = __atomic_load_n(&frames->direct_end, __ATOMIC_RELAXED);
-	return pfn < end && pfn >= frames->direct_first &&
+	const struct loam_frame_window *window =
+		loam_frame_window_of(frames, cpu);
+	loam_pfn_t end = __atomic_load_n(&window->end, __ATOMIC_RELAXED);
+	return pfn < end && pfn >= window->first &&
 	       loam_frame_tag_is_plain(frames, pfn, order);
 }
 
@@ -134,8 +151,9 @@ static LOAM_ALWAYS_INLINE struct loam_frame_stack *loam_frame_stack_for(
 	struct loam_frame_local *local = &cpu->locals[index];
 	unsigned is_free = loam_tract_free_load(
 		&frames->tract_free[pfn >> LOAM_TRACT_ORDER]);
+	unsigned zone = loam_frame_home_of(frames, cpu, index);
 	uint32_t above =
-		__atomic_load_n(&frames->home_above[index], __ATOMIC_RELAXED);
+		__atomic_load_n(&frames->home_above[zone], __ATOMIC_RELAXED);
 	return is_free > above ? &local->home : &local->stack;
 }
 
@@ -155,7 +173,7 @@ static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
 	bool pushed = false;
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
-	if (LOAM_LIKELY(loam_frame_is_plain(frames, pfn, 0))) {
+	if (LOAM_LIKELY(loam_frame_is_plain(frames, cpu, pfn, 0))) {
 		uint32_t gathers =
 			__atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
 		if (LOAM_LIKELY((gathers | cpu->busy) == 0)) {

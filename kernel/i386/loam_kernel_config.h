@@ -7,6 +7,10 @@
 
 /* Where the layout has them, for the slabs' fast paths: no loads. */
 #include KERNEL_LAYOUT_FILE
+
+/* Nodes are few where 32-bit kernels run, and the image is to be small. */
+#define LOAM_FRAME_AREAS 4u
+
 #define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), (uintptr_t)KERNEL_BASE)
 #define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), (uint8_t *)KERNEL_SHADOW_BASE)
 

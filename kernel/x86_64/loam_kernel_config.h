@@ -5,6 +5,9 @@
 
 #include "cpu_local.h"
 
+/* Eight nodes, each in two pieces. */
+#define LOAM_FRAME_AREAS 16u
+
 /* layout.h's, for the slabs' fast paths: no loads to find them. */
 #define KERNEL_CONFIG_DIRECT 0xffff800000000000u
 #define KERNEL_CONFIG_SHADOW 0xffffc80000000000u

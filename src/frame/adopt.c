@@ -43,7 +43,7 @@ static void adopt_runs(struct loam_frames *frames,
 	uint64_t count = 0;
 	while (loam_memblock_next_free(memblock, &pfn, &count)) {
 		uint64_t end = pfn + count;
-		for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+		for (unsigned z = 0; z < frame_zone_count(frames); z++) {
 			struct loam_zone *zone = &frames->zones[z];
 			uint64_t from = pfn > zone->first ? pfn : zone->first;
 			uint64_t to = end < zone->end ? end : zone->end;
@@ -68,22 +68,29 @@ static void adopt_runs(struct loam_frames *frames,
 	}
 }
 
-/* Sets the zones' spans: each ends where the next begins. */
+/* Sets the zones' spans: an area's, each to where the next kind begins. */
 static void adopt_spans(struct loam_frames *frames, loam_pfn_t dma_end,
 			loam_pfn_t direct_end)
 {
 	static const char *const names[] = { "DMA", "Normal", "High" };
 	const loam_pfn_t ends[] = { dma_end, direct_end, FRAME_END_MAX };
-	loam_pfn_t first = 0;
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
 		struct loam_zone *zone = &frames->zones[z];
-		loam_lock_init(&zone->lock, names[z], LOAM_RANK_ZONE);
-		zone->name = names[z];
+		const struct loam_frame_area *area =
+			&frames->areas[z / LOAM_ZONE_COUNT];
+		unsigned id = z % LOAM_ZONE_COUNT;
+		loam_pfn_t first = id > 0 ? zone[-1].end : area->first;
+		loam_lock_init(&zone->lock, names[id], LOAM_RANK_ZONE);
+		zone->name = names[id];
+		zone->number = (uint8_t)z;
+		zone->id = (uint8_t)id;
 		zone->first = first;
-		zone->end = ends[z] < frames->end ? ends[z] : frames->end;
+		zone->end = ends[id] < area->end ? ends[id] : area->end;
+		if (zone->end < first) {
+			zone->end = first;
+		}
 		zone->touched_end = first;
 		zone->local = LOAM_FRAME_LOCALS;
-		first = zone->end;
 	}
 }
 
@@ -103,17 +110,18 @@ static void adopt_layout(struct loam_frames *frames, unsigned char *at)
 	at += count / LOAM_TRACT_FRAMES * sizeof(struct loam_tract);
 	frames->tract_free = (uint16_t *)(void *)at;
 	at += count / LOAM_TRACT_FRAMES * sizeof(uint16_t);
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
 		struct loam_zone *zone = &frames->zones[z];
+		size_t chunk = zone->first >> LOAM_ORDER_MAX;
 		zone->runs = (struct loam_frame_run *)(void *)at;
 		at += zone->run_capacity * sizeof(struct loam_frame_run);
 		loam_buddy_init(&zone->buddy, zone->first,
-				zone->end - zone->first, LOAM_ORDER_MAX, map,
+				zone->end - zone->first, LOAM_ORDER_MAX,
+				map + chunk * LOAM_CHUNK_MAP_WORDS,
 				frames->descriptors + zone->first,
 				frames->tags.tags + zone->first);
 		zone->buddy.tract_free =
 			&frames->tract_free[zone->first >> LOAM_TRACT_ORDER];
-		map += zone->buddy.map_size / sizeof(uint32_t);
 	}
 }
 
@@ -150,7 +158,7 @@ static unsigned char *adopt_metadata(struct loam_frames *frames,
 				     loam_phys_t direct_end)
 {
 	uint64_t bytes = loam_frame_metadata_bytes(frames->end);
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		/* Placing the metadata may split one range of the zone. */
 		zone->run_capacity = zone->run_count + 1 + FRAME_SPARE_RUNS;
@@ -187,7 +195,7 @@ static unsigned char *adopt_metadata(struct loam_frames *frames,
 
 /*
  * A CPU keeps at most 1/32 of a zone in one stash, so that small machines are
- * not emptied into stashes.
+ * not emptied into stashes; the smallest zone that serves CPUs decides.
  */
 static void adopt_stashes(struct loam_frames *frames,
 			  const struct loam_zone *zone)
@@ -195,27 +203,31 @@ static void adopt_stashes(struct loam_frames *frames,
 	uint32_t *limits = frames->stash_limit[zone->local];
 	for (unsigned i = 0; i < LOAM_STASH_COUNT; i++) {
 		uint32_t fit = (zone->managed >> 5) >> frame_stash_order(i);
-		limits[i] = fit < LOAM_STASH_BLOCKS ? fit : LOAM_STASH_BLOCKS;
+		limits[i] = fit < limits[i] ? fit : limits[i];
 	}
 }
 
-/*
- * Which zone a CPU's stacks serve: normal memory, or DMA memory on a machine
- * that has no other.
- */
+/* Which zones CPUs' stacks serve, and all that depends on that. */
 static void adopt_locals(struct loam_frames *frames)
 {
-	struct loam_zone *normal = &frames->zones[LOAM_ZONE_NORMAL];
-	struct loam_zone *direct =
-		normal->managed != 0 ? normal : &frames->zones[LOAM_ZONE_DMA];
-	direct->local = 0;
-	frames->zones[LOAM_ZONE_HIGH].local = 1;
-	loam_frame_tracts_start(frames, direct);
-	loam_frame_tracts_start(frames, &frames->zones[LOAM_ZONE_HIGH]);
-	frames->direct_first = direct->first;
-	frames->direct_end = direct->first;
-	adopt_stashes(frames, direct);
-	adopt_stashes(frames, &frames->zones[LOAM_ZONE_HIGH]);
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
+		frames->home_above[z] = LOAM_TRACT_FRAMES;
+		frames->has_high |= frames->zones[z].id == LOAM_ZONE_HIGH &&
+				    frames->zones[z].managed != 0;
+	}
+	loam_frame_areas_homes(frames);
+	for (unsigned local = 0; local < LOAM_FRAME_LOCALS; local++) {
+		for (unsigned i = 0; i < LOAM_STASH_COUNT; i++) {
+			frames->stash_limit[local][i] = LOAM_STASH_BLOCKS;
+		}
+	}
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
+		struct loam_zone *zone = &frames->zones[z];
+		if (zone->local != LOAM_FRAME_LOCALS) {
+			loam_frame_tracts_start(zone);
+			adopt_stashes(frames, zone);
+		}
+	}
 }
 
 /*
@@ -279,6 +291,9 @@ static void zone_add_locked(struct loam_frames *frames, struct loam_zone *zone,
 			    loam_pfn_t first, loam_pfn_t end)
 {
 	zone->managed += end - first;
+	if (zone->id == LOAM_ZONE_HIGH) {
+		__atomic_store_n(&frames->has_high, true, __ATOMIC_RELAXED);
+	}
 	if (end > zone->touched_end) {
 		loam_pfn_t from =
 			first > zone->touched_end ? first : zone->touched_end;
@@ -307,12 +322,16 @@ static bool zone_part(const struct loam_zone *zone, loam_pfn_t first,
 	return *from < *to;
 }
 
-/* True if no zone has any of [first, end). */
+/*
+ * True if no zone has any of [first, end), and each frame is in the span of
+ * one: where no memory was, between areas, none can be added.
+ */
 static bool frames_lack_locked(struct loam_frames *frames, loam_pfn_t first,
 			       loam_pfn_t end)
 {
 	bool lack = true;
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT && lack; z++) {
+	loam_pfn_t spanned = 0;
+	for (unsigned z = 0; z < frame_zone_count(frames) && lack; z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		loam_pfn_t from = 0;
 		loam_pfn_t to = 0;
@@ -322,8 +341,9 @@ static bool frames_lack_locked(struct loam_frames *frames, loam_pfn_t first,
 		loam_lock(&zone->lock);
 		lack = zone_lacks_locked(zone, from, to - from);
 		loam_unlock(&zone->lock);
+		spanned += to - from;
 	}
-	return lack;
+	return lack && spanned == end - first;
 }
 
 loam_phys_t loam_frame_metadata_bytes(uint64_t end_pfn)
@@ -337,9 +357,10 @@ loam_phys_t loam_frame_metadata_bytes(uint64_t end_pfn)
 		       (sizeof(struct loam_tract) + sizeof(uint16_t));
 }
 
-int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
-		     loam_phys_t dma_end, loam_phys_t direct_end,
-		     loam_phys_t reach_end)
+int loam_frame_adopt_nodes(struct loam_frames *frames,
+			   struct loam_memblock *memblock, loam_phys_t dma_end,
+			   loam_phys_t direct_end, loam_phys_t reach_end,
+			   const struct loam_topology *topology)
 {
 	const uint64_t chunk_bytes = (uint64_t)LOAM_CHUNK_FRAMES
 				     << LOAM_PAGE_SHIFT;
@@ -360,6 +381,8 @@ int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
 	frames->usable_end =
 		(loam_pfn_t)adopt_end(memblock->map, reach >> LOAM_PAGE_SHIFT);
 	frames->end = (loam_pfn_t)chunk_round_up(frames->usable_end);
+	loam_frame_areas_start(frames, memblock->map, frames->usable_end,
+			       topology);
 	frames->order_max = LOAM_ORDER_MAX;
 	loam_lock_init(&frames->lock, "frames", LOAM_RANK_FRAME);
 	adopt_spans(frames, loam_phys_to_pfn(dma), loam_phys_to_pfn(direct));
@@ -372,10 +395,21 @@ int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
 	adopt_runs(frames, memblock, true);
 	adopt_locals(frames);
 	frames->tags.end = frames->zones[LOAM_ZONE_DMA].end;
+	frames->dma_end = loam_phys_to_pfn(dma) < frames->end
+				  ? loam_phys_to_pfn(dma)
+				  : frames->end;
 	memset(frames->tags.tags, 0,
-	       (size_t)frames->tags.end * sizeof(uint32_t));
+	       (size_t)frames->dma_end * sizeof(uint32_t));
 	loam_memblock_seal(memblock);
 	return 0;
+}
+
+int loam_frame_adopt(struct loam_frames *frames, struct loam_memblock *memblock,
+		     loam_phys_t dma_end, loam_phys_t direct_end,
+		     loam_phys_t reach_end)
+{
+	return loam_frame_adopt_nodes(frames, memblock, dma_end, direct_end,
+				      reach_end, NULL);
 }
 
 int loam_frame_add(struct loam_frames *frames, loam_pfn_t first, uint64_t count)
@@ -392,7 +426,7 @@ int loam_frame_add(struct loam_frames *frames, loam_pfn_t first, uint64_t count)
 	loam_pfn_t end = first + (loam_pfn_t)count;
 	loam_lock(&frames->lock);
 	bool lack = frames_lack_locked(frames, first, end);
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT && lack; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames) && lack; z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		loam_pfn_t from = 0;
 		loam_pfn_t to = 0;
@@ -405,7 +439,8 @@ int loam_frame_add(struct loam_frames *frames, loam_pfn_t first, uint64_t count)
 	loam_unlock(&frames->lock);
 	if (!lack) {
 		loam_log(LOAM_LOG_ERROR,
-			 "frames 0x%x to 0x%x not added: some are managed",
+			 "frames 0x%x to 0x%x not added: some are managed, or "
+			 "no memory",
 			 first, end - 1);
 		return -LOAM_EINVAL;
 	}

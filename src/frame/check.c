@@ -49,10 +49,12 @@ static loam_pfn_t zone_largest_locked(const struct loam_zone *zone)
 	return largest;
 }
 
-void loam_frame_zone_stats(struct loam_frames *frames, enum loam_zone_id id,
-			   struct loam_zone_stats *out)
+void loam_frame_area_stats(struct loam_frames *frames, unsigned area,
+			   enum loam_zone_id id, struct loam_zone_stats *out)
 {
-	struct loam_zone *zone = &frames->zones[id];
+	LOAM_VERIFY(area < frames->area_count && id < LOAM_ZONE_COUNT);
+	struct loam_zone *zone =
+		&frames->zones[area * LOAM_ZONE_COUNT + (unsigned)id];
 	loam_lock(&zone->lock);
 	*out = (struct loam_zone_stats){
 		.name = zone->name,
@@ -72,10 +74,46 @@ void loam_frame_zone_stats(struct loam_frames *frames, enum loam_zone_id id,
 	loam_unlock(&zone->lock);
 }
 
+/* Adds what one area has to what the ones before it have. */
+static void stats_add(struct loam_zone_stats *sum,
+		      const struct loam_zone_stats *part)
+{
+	if (part->first == part->end) {
+		return;
+	}
+	if (sum->first == sum->end) {
+		sum->first = part->first;
+	}
+	sum->end = part->end;
+	sum->managed += part->managed;
+	sum->free += part->free;
+	sum->untouched += part->untouched;
+	sum->cached += part->cached;
+	if (part->largest_free > sum->largest_free) {
+		sum->largest_free = part->largest_free;
+	}
+	sum->peak_used += part->peak_used;
+	sum->failed += part->failed;
+	for (unsigned order = 0; order < LOAM_ORDER_COUNT; order++) {
+		sum->free_blocks[order] += part->free_blocks[order];
+	}
+}
+
+void loam_frame_zone_stats(struct loam_frames *frames, enum loam_zone_id id,
+			   struct loam_zone_stats *out)
+{
+	loam_frame_area_stats(frames, 0, id, out);
+	for (unsigned area = 1; area < frames->area_count; area++) {
+		struct loam_zone_stats part;
+		loam_frame_area_stats(frames, area, id, &part);
+		stats_add(out, &part);
+	}
+}
+
 uint64_t loam_frame_free_count(struct loam_frames *frames)
 {
 	uint64_t total = 0;
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		loam_lock(&zone->lock);
 		total += zone_free_locked(frames, zone);
@@ -106,7 +144,7 @@ void loam_frame_count_owners(struct loam_frames *frames,
 			     uint64_t counts[LOAM_OWNER_COUNT])
 {
 	memset(counts, 0, LOAM_OWNER_COUNT * sizeof(counts[0]));
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		loam_lock(&zone->lock);
 		zone_count_owners_locked(zone, counts);
@@ -240,8 +278,13 @@ static int check_locals(const struct loam_frames *frames,
 		return 0;
 	}
 	for (unsigned i = 0; i < LOAM_MAX_CPUS; i++) {
-		int error = check_local(frames, zone,
-					&frames->cpus[i].locals[zone->local]);
+		const struct loam_frame_cpu *cpu = &frames->cpus[i];
+		if (loam_frame_home_of(frames, cpu, zone->local) !=
+		    zone->number) {
+			continue;
+		}
+		int error =
+			check_local(frames, zone, &cpu->locals[zone->local]);
 		if (error != 0) {
 			return error;
 		}
@@ -293,7 +336,7 @@ static int check_tags_end(const struct loam_frames *frames)
 int loam_frame_check(struct loam_frames *frames)
 {
 	int error = check_tags_end(frames);
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT && error == 0; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames) && error == 0; z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		loam_lock(&zone->lock);
 		error = check_zone_locked(frames, zone);

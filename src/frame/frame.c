@@ -10,6 +10,10 @@
  * the kernel. A request names the best zone it can use and falls back to the
  * ones below: high, normal, DMA.
  *
+ * On machines of several nodes, or with holes of many gigabytes, memory is in
+ * several areas, each with a set of zones, and a request looks at the nearest
+ * first (areas.c). What follows is true of each.
+ *
  * WHERE A FRAME IS
  *
  *	     untouched --touch--> buddy <----> loose <----> CPU's stack
@@ -144,9 +148,10 @@ bool loam_frame_make_room(struct loam_frames *frames, loam_flags_t flags,
 
 void loam_frame_count_failure(struct loam_frames *frames, unsigned zone)
 {
-	loam_lock(&frames->zones[zone].lock);
-	frames->zones[zone].failed++;
-	loam_unlock(&frames->zones[zone].lock);
+	struct loam_zone *preferred = frame_near_zone(frames, zone);
+	loam_lock(&preferred->lock);
+	preferred->failed++;
+	loam_unlock(&preferred->lock);
 }
 
 /* A block of the zone: the CPU's, or the buddy's. */
@@ -166,17 +171,18 @@ static loam_pfn_t alloc_from_zone(struct loam_frames *frames,
 static loam_pfn_t alloc_attempt(struct loam_frames *frames, unsigned first,
 				unsigned order, uint32_t tag)
 {
-	for (unsigned z = first + 1; z-- > 0;) {
-		struct loam_zone *zone = &frames->zones[z];
-		if (zone->first == zone->end) {
-			continue;
+	loam_pfn_t pfn = LOAM_PFN_NONE;
+	unsigned node = frame_node(frames);
+	unsigned step = 0;
+	while (pfn == LOAM_PFN_NONE) {
+		struct loam_zone *zone =
+			frame_next_zone(frames, node, first, &step);
+		if (zone == NULL) {
+			break;
 		}
-		loam_pfn_t pfn = alloc_from_zone(frames, zone, order, tag);
-		if (pfn != LOAM_PFN_NONE) {
-			return pfn;
-		}
+		pfn = alloc_from_zone(frames, zone, order, tag);
 	}
-	return LOAM_PFN_NONE;
+	return pfn;
 }
 
 /*
@@ -291,15 +297,15 @@ static bool free_stashed(struct loam_frames *frames, loam_pfn_t pfn,
 			 unsigned order)
 {
 	unsigned index = frame_stash_index(order);
-	if (index == LOAM_STASH_COUNT ||
-	    !loam_frame_is_plain(frames, pfn, order)) {
+	if (index == LOAM_STASH_COUNT) {
 		return false;
 	}
 	bool done = false;
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
 	struct loam_frame_stash *stash = &cpu->locals[0].stashes[index];
-	if (loam_frame_cpu_try(cpu)) {
+	if (loam_frame_is_plain(frames, cpu, pfn, order) &&
+	    loam_frame_cpu_try(cpu)) {
 		uint32_t count = loam_frame_count_load(&stash->count);
 		if (count < frames->stash_limit[0][index]) {
 			loam_tag_store(&frames->tags.tags[pfn],
@@ -344,10 +350,13 @@ static size_t bulk_attempt(struct loam_frames *frames, unsigned first,
 			   size_t count, loam_pfn_t *pfns, uint32_t tag)
 {
 	size_t done = 0;
-	for (unsigned z = first + 1; z-- > 0 && done < count;) {
-		struct loam_zone *zone = &frames->zones[z];
-		if (zone->first == zone->end) {
-			continue;
+	unsigned node = frame_node(frames);
+	unsigned step = 0;
+	while (done < count) {
+		struct loam_zone *zone =
+			frame_next_zone(frames, node, first, &step);
+		if (zone == NULL) {
+			break;
 		}
 		done += loam_frame_local_alloc_bulk(frames, zone, count - done,
 						    pfns + done, tag);
@@ -420,35 +429,71 @@ int loam_frame_alloc_bulk(struct loam_frames *frames, size_t count,
 	return 0;
 }
 
+/* Plain frames within [first, first + size), as long as there is room. */
+static size_t bulk_push_run(struct loam_frames *frames,
+			    struct loam_frame_stack *stack, loam_pfn_t first,
+			    loam_pfn_t size, size_t count,
+			    const loam_pfn_t *pfns)
+{
+	uint32_t top = loam_frame_count_load(&stack->count);
+	size_t room = LOAM_STACK_FRAMES - top;
+	loam_pfn_t *to = &stack->frames[top];
+	size_t done = 0;
+	count = count < room ? count : room;
+	while (done < count) {
+		loam_pfn_t pfn = pfns[done];
+		if (pfn - first >= size ||
+		    !loam_frame_tag_is_plain(frames, pfn, 0)) {
+			break;
+		}
+		loam_tag_store(&frames->tags.tags[pfn], LOAM_TAG_CACHED);
+		to[done] = pfn;
+		done++;
+	}
+	loam_frame_count_store(&stack->count, top + (uint32_t)done);
+	return done;
+}
+
 /*
- * Puts as many of the frames as are plain, directly mapped or high, onto the
- * CPU's stacks, up to the first that is not or finds no room; busy is set.
+ * Puts as many of the frames as are plain, of one of the CPU's home zones, onto
+ * its stacks, up to the first that is not or finds no room; busy is set. While
+ * memory gathers, each frame is asked which stack it goes to.
  */
 static size_t bulk_push(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 			size_t count, const loam_pfn_t *pfns)
 {
-	const struct loam_zone *high = &frames->zones[LOAM_ZONE_HIGH];
-	loam_pfn_t high_end = frame_touched_end(high);
-	bool gathers = frame_gathers(frames);
-	for (size_t i = 0; i < count; i++) {
-		struct loam_frame_local *local = &cpu->locals[0];
-		loam_pfn_t pfn = pfns[i];
-		bool plain = loam_frame_is_plain(frames, pfn, 0);
-		if (!plain && pfn >= high->first && pfn < high_end) {
-			local = &cpu->locals[1];
-			plain = loam_frame_tag_is_plain(frames, pfn, 0);
+	size_t most = frame_gathers(frames, cpu) ? 1 : count;
+	size_t done = 0;
+	while (done < count) {
+		loam_pfn_t pfn = pfns[done];
+		unsigned local = 0;
+		struct loam_frame_window window =
+			*loam_frame_window_of(frames, cpu);
+		if (pfn < window.first || pfn >= window.end) {
+			const struct loam_zone *high =
+				&frames->zones[loam_frame_home_of(frames, cpu,
+								  1)];
+			local = 1;
+			window.first = high->first;
+			window.end = frame_touched_end(high);
 		}
-		struct loam_frame_stack *stack = &local->stack;
-		if (LOAM_UNLIKELY(gathers) && plain) {
-			stack = loam_frame_stack_for(
-				frames, cpu, (unsigned)(local - cpu->locals),
-				pfn);
+		if (pfn < window.first || pfn >= window.end) {
+			break;
 		}
-		if (!plain || !loam_frame_push_claimed(frames, stack, pfn)) {
-			return i;
+		struct loam_frame_stack *stack = &cpu->locals[local].stack;
+		if (LOAM_UNLIKELY(most == 1)) {
+			stack = loam_frame_stack_for(frames, cpu, local, pfn);
 		}
+		size_t left = count - done;
+		size_t pushed = bulk_push_run(
+			frames, stack, window.first, window.end - window.first,
+			left < most ? left : most, pfns + done);
+		if (pushed == 0) {
+			break;
+		}
+		done += pushed;
 	}
-	return count;
+	return done;
 }
 
 void loam_frame_free_bulk(struct loam_frames *frames, size_t count,

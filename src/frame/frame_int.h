@@ -10,17 +10,32 @@
 
 /* -------- zones (zone.c) -------- */
 
-/* The zone whose span holds pfn, or NULL beyond the end. */
+/* Zones in use: those of all areas. */
+static inline unsigned frame_zone_count(const struct loam_frames *frames)
+{
+	return LOAM_FRAME_AREAS > 1 ? frames->area_count * LOAM_ZONE_COUNT
+				    : LOAM_ZONE_COUNT;
+}
+
+/* The zone whose span holds pfn: none in a hole and beyond the end. */
+static inline const struct loam_zone *frame_zone_find(
+	const struct loam_frames *frames, loam_pfn_t pfn)
+{
+	const struct loam_zone *zone = frames->zones;
+	for (unsigned left = frame_zone_count(frames); left > 0; left--) {
+		if (pfn < zone->end && pfn >= zone->first) {
+			return zone;
+		}
+		zone++;
+	}
+	return NULL;
+}
+
 static inline struct loam_zone *frame_zone_of(struct loam_frames *frames,
 					      loam_pfn_t pfn)
 {
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
-		if (pfn < frames->zones[z].end &&
-		    pfn >= frames->zones[z].first) {
-			return &frames->zones[z];
-		}
-	}
-	return NULL;
+	const struct loam_zone *zone = frame_zone_find(frames, pfn);
+	return (struct loam_zone *)(uintptr_t)zone;
 }
 
 /* Metadata below this frame of the zone is initialised. Any context. */
@@ -60,11 +75,73 @@ static inline void frame_zone_note_peak_locked(struct loam_zone *zone)
 	}
 }
 
+/* -------- areas (areas.c) -------- */
+
+/*
+ * Cuts the map's usable memory below the frame `limit` into areas, and puts
+ * these into order for each node.
+ */
+void loam_frame_areas_start(struct loam_frames *frames,
+			    const struct loam_memmap *map, uint64_t limit,
+			    const struct loam_topology *topology);
+
+/* Gives every CPU its home, once zones know what they manage. */
+void loam_frame_areas_homes(struct loam_frames *frames);
+
+/* The zone was touched up to here: the windows of its CPUs follow. */
+void loam_frame_areas_touched(struct loam_frames *frames,
+			      const struct loam_zone *zone);
+
+/* The node of the calling CPU. */
+static inline unsigned frame_node(const struct loam_frames *frames)
+{
+	if (LOAM_FRAME_AREAS == 1 || LOAM_LIKELY(frames->area_count == 1)) {
+		return 0;
+	}
+	unsigned number = loam_cpu_enter();
+	unsigned node = frames->cpus[number].node;
+	loam_cpu_leave(number);
+	return node;
+}
+
+/*
+ * The zones that may serve a request of a CPU of the node, one after the other:
+ * by nearness, in each area from the preferred kind of memory down, DMA memory
+ * of any area after all else. Empty ones are left out. *step begins as 0.
+ */
+struct loam_zone *loam_frame_next_zone_of(struct loam_frames *frames,
+					  unsigned node, unsigned first,
+					  unsigned *step);
+
+static inline struct loam_zone *frame_next_zone(struct loam_frames *frames,
+						unsigned node, unsigned first,
+						unsigned *step)
+{
+	if (LOAM_FRAME_AREAS > 1 && LOAM_UNLIKELY(frames->area_count > 1)) {
+		return loam_frame_next_zone_of(frames, node, first, step);
+	}
+	while (*step <= first) {
+		struct loam_zone *zone = &frames->zones[first - *step];
+		++*step;
+		if (zone->first != zone->end) {
+			return zone;
+		}
+	}
+	return NULL;
+}
+
+/* The zone of that kind of the area nearest to the calling CPU. */
+static inline struct loam_zone *frame_near_zone(struct loam_frames *frames,
+						unsigned id)
+{
+	unsigned area = frames->near[frame_node(frames)][0];
+	return &frames->zones[area * LOAM_ZONE_COUNT + id];
+}
+
 /* -------- loose frames (tract.c) -------- */
 
 /* Says of a zone that CPUs' stacks serve how its frames become loose. */
-void loam_frame_tracts_start(struct loam_frames *frames,
-			     struct loam_zone *zone);
+void loam_frame_tracts_start(struct loam_zone *zone);
 
 /* No frame of [from, end), whole chunks, is free or loose. */
 void loam_frame_tracts_clear(struct loam_frames *frames, loam_pfn_t from,
@@ -97,13 +174,15 @@ static inline bool frame_is_loose(const struct loam_frames *frames,
 	return loam_bitmap_test(frames->loose_map, pfn);
 }
 
-/* True if any frame may have to go home now. */
-static inline bool frame_gathers(const struct loam_frames *frames)
+/* True if any frame of the CPU's home zones may have to go home now. */
+static inline bool frame_gathers(const struct loam_frames *frames,
+				 const struct loam_frame_cpu *cpu)
 {
 	bool gathers = false;
 	for (unsigned local = 0; local < LOAM_FRAME_LOCALS; local++) {
+		unsigned zone = loam_frame_home_of(frames, cpu, local);
 		gathers |=
-			__atomic_load_n(&frames->home_above[local],
+			__atomic_load_n(&frames->home_above[zone],
 					__ATOMIC_RELAXED) < LOAM_TRACT_FRAMES;
 	}
 	return gathers;

@@ -147,36 +147,52 @@ static void list_start_zone(struct loam_zone *zone)
 	zone->local = LOAM_FRAME_LOCALS;
 }
 
+/* Takes what directly mapped zones have below `end`. */
+static long list_take_all(struct loam_frames *frames, loam_pfn_t end)
+{
+	long taken = 0;
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
+		struct loam_zone *zone = &frames->zones[z];
+		if (zone->listed) {
+			taken += (long)list_take_below(frames, zone, end);
+		}
+	}
+	return taken;
+}
+
 long loam_frame_list_begin(struct loam_frames *frames, loam_phys_t first_end)
 {
-	struct loam_zone *dma = &frames->zones[LOAM_ZONE_DMA];
-	struct loam_zone *normal = &frames->zones[LOAM_ZONE_NORMAL];
 	const loam_phys_t chunk = (loam_phys_t)LOAM_CHUNK_FRAMES
 				  << LOAM_PAGE_SHIFT;
 	if (first_end == 0 || !loam_is_aligned(first_end, chunk) ||
 	    first_end >> LOAM_PAGE_SHIFT >= LOAM_PFN_NONE) {
 		return -LOAM_EINVAL;
 	}
-	if (!zone_is_fresh(dma) || !zone_is_fresh(normal)) {
-		return -LOAM_EPERM;
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
+		const struct loam_zone *zone = &frames->zones[z];
+		if (zone->id != LOAM_ZONE_HIGH && !zone_is_fresh(zone)) {
+			return -LOAM_EPERM;
+		}
 	}
-	list_start_zone(dma);
-	list_start_zone(normal);
-	frames->order_max = 0;
 	/* No frame is one that a CPU's stack takes. */
-	frames->direct_first = LOAM_PFN_NONE;
-	loam_pfn_t end = loam_phys_to_pfn(first_end);
-	return (long)list_take_below(frames, dma, end) +
-	       (long)list_take_below(frames, normal, end);
+	frames->window.first = LOAM_PFN_NONE;
+	for (unsigned cpu = 0; LOAM_FRAME_AREAS > 1 && cpu < LOAM_MAX_CPUS;
+	     cpu++) {
+		frames->cpus[cpu].window.first = LOAM_PFN_NONE;
+	}
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
+		if (frames->zones[z].id != LOAM_ZONE_HIGH) {
+			list_start_zone(&frames->zones[z]);
+		}
+	}
+	frames->order_max = 0;
+	return list_take_all(frames, loam_phys_to_pfn(first_end));
 }
 
 long loam_frame_list_rest(struct loam_frames *frames)
 {
-	struct loam_zone *dma = &frames->zones[LOAM_ZONE_DMA];
-	struct loam_zone *normal = &frames->zones[LOAM_ZONE_NORMAL];
 	frames->list_whole = true;
-	return (long)list_take_below(frames, dma, dma->end) +
-	       (long)list_take_below(frames, normal, normal->end);
+	return list_take_all(frames, frames->end);
 }
 
 int loam_frame_list_check(const struct loam_frames *frames,

@@ -143,7 +143,8 @@ loam_pfn_t loam_frame_local_alloc(struct loam_frames *frames,
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
 	struct loam_frame_local *local = &cpu->locals[zone->local];
 	loam_pfn_t pfn = LOAM_PFN_NONE;
-	if (loam_frame_cpu_try(cpu)) {
+	if (loam_frame_home_of(frames, cpu, zone->local) == zone->number &&
+	    loam_frame_cpu_try(cpu)) {
 		pfn = order == 0 ? stack_take(frames, zone, local)
 				 : stash_take(frames, zone, local, order);
 		loam_frame_cpu_done(cpu);
@@ -182,7 +183,8 @@ size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
 	struct loam_frame_local *local = &cpu->locals[zone->local];
 	struct loam_frame_stack *stack = &local->stack;
-	if (loam_frame_cpu_try(cpu)) {
+	if (loam_frame_home_of(frames, cpu, zone->local) == zone->number &&
+	    loam_frame_cpu_try(cpu)) {
 		while (done < count) {
 			uint32_t have = loam_frame_count_load(&stack->count);
 			if (have == 0) {
@@ -289,7 +291,9 @@ bool loam_frame_local_free(struct loam_frames *frames, struct loam_zone *zone,
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
 	struct loam_frame_local *local = &cpu->locals[zone->local];
-	bool done = loam_frame_cpu_try(cpu);
+	bool done =
+		loam_frame_home_of(frames, cpu, zone->local) == zone->number &&
+		loam_frame_cpu_try(cpu);
 	if (done) {
 		loam_tag_store(&frames->tags.tags[pfn],
 			       LOAM_TAG_CACHED | order);
@@ -332,14 +336,19 @@ static bool cpu_drain(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 	if (!loam_frame_cpu_try(cpu)) {
 		return false;
 	}
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT; z++) {
-		struct loam_zone *zone = &frames->zones[z];
-		if (zone->local == LOAM_FRAME_LOCALS) {
-			continue;
+	for (unsigned local = 0; local < LOAM_FRAME_LOCALS; local++) {
+		struct loam_zone *zone =
+			&frames->zones[loam_frame_home_of(frames, cpu, local)];
+		if (zone->local != LOAM_FRAME_LOCALS) {
+			any = local_drain(frames, zone, &cpu->locals[local]) ||
+			      any;
 		}
-		any = local_drain(frames, zone, &cpu->locals[zone->local]) ||
-		      any;
-		any = loam_frame_loose_flush(frames, zone, all) || any;
+	}
+	for (unsigned z = 0; z < frame_zone_count(frames); z++) {
+		struct loam_zone *zone = &frames->zones[z];
+		if (zone->local != LOAM_FRAME_LOCALS) {
+			any = loam_frame_loose_flush(frames, zone, all) || any;
+		}
 	}
 	loam_frame_cpu_done(cpu);
 	return any;
@@ -362,8 +371,13 @@ loam_pfn_t loam_frame_local_count(const struct loam_frames *frames,
 	}
 	total += zone->loose;
 	for (unsigned i = 0; i < LOAM_MAX_CPUS; i++) {
+		const struct loam_frame_cpu *cpu = &frames->cpus[i];
 		const struct loam_frame_local *local =
-			&frames->cpus[i].locals[zone->local];
+			&cpu->locals[zone->local];
+		if (loam_frame_home_of(frames, cpu, zone->local) !=
+		    zone->number) {
+			continue;
+		}
 		total += loam_frame_count_load(&local->stack.count) +
 			 loam_frame_count_load(&local->home.count);
 		for (unsigned s = 0; s < LOAM_STASH_COUNT; s++) {

@@ -149,9 +149,15 @@ static loam_pfn_t range_from_zone(struct loam_frames *frames,
 static loam_pfn_t range_attempt(struct loam_frames *frames, unsigned first,
 				const struct range_request *request)
 {
-	for (unsigned z = first + 1; z-- > 0;) {
-		struct loam_zone *zone = &frames->zones[z];
-		if (zone->first == zone->end || zone->first >= request->limit) {
+	unsigned node = frame_node(frames);
+	unsigned step = 0;
+	for (;;) {
+		struct loam_zone *zone =
+			frame_next_zone(frames, node, first, &step);
+		if (zone == NULL) {
+			return LOAM_PFN_NONE;
+		}
+		if (zone->first >= request->limit) {
 			continue;
 		}
 		loam_pfn_t pfn =
@@ -161,7 +167,6 @@ static loam_pfn_t range_attempt(struct loam_frames *frames, unsigned first,
 			return pfn;
 		}
 	}
-	return LOAM_PFN_NONE;
 }
 
 /* Turns the arguments into frames. False: they are bad, or never met. */

@@ -103,12 +103,8 @@ void loam_frame_put(struct loam_frames *frames, loam_pfn_t pfn)
 
 uint32_t loam_frame_refs(const struct loam_frames *frames, loam_pfn_t pfn)
 {
-	unsigned z = 0;
-	while (z < LOAM_ZONE_COUNT && pfn >= frames->zones[z].end) {
-		z++;
-	}
-	if (z == LOAM_ZONE_COUNT ||
-	    pfn >= frame_touched_end(&frames->zones[z])) {
+	const struct loam_zone *zone = frame_zone_find(frames, pfn);
+	if (zone == NULL || pfn >= frame_touched_end(zone)) {
 		return 0;
 	}
 	uint32_t tag = loam_tag_load(&frames->tags.tags[pfn]);

@@ -83,7 +83,7 @@ int loam_frame_info(struct loam_frames *frames, loam_pfn_t pfn,
 	if (zone == NULL) {
 		return -LOAM_ENOENT;
 	}
-	info.zone = (enum loam_zone_id)(zone - frames->zones);
+	info.zone = (enum loam_zone_id)zone->id;
 	loam_lock(&zone->lock);
 	info.untouched = pfn >= zone->touched_end;
 	bool found = info.untouched
@@ -207,7 +207,7 @@ int loam_frame_walk_free(struct loam_frames *frames, unsigned order,
 			 void *arg)
 {
 	int result = 0;
-	for (unsigned z = 0; z < LOAM_ZONE_COUNT && result == 0; z++) {
+	for (unsigned z = 0; z < frame_zone_count(frames) && result == 0; z++) {
 		struct loam_zone *zone = &frames->zones[z];
 		loam_lock(&zone->lock);
 		for (unsigned k = order; k <= LOAM_ORDER_MAX && result == 0;

@@ -114,14 +114,16 @@ static void tracts_choose(struct loam_frames *frames,
 		wanted -= count < wanted ? count : wanted;
 		above = bucket * BUCKET_FRAMES - 1;
 	}
-	uint32_t *home_above = &frames->home_above[zone->local];
+	uint32_t *home_above = &frames->home_above[zone->number];
 	if (*home_above == above) {
 		return;
 	}
+	bool did = *home_above < LOAM_TRACT_FRAMES;
+	bool does = above < LOAM_TRACT_FRAMES;
 	__atomic_store_n(home_above, above, __ATOMIC_RELAXED);
-	if (zone->local == 0) {
-		__atomic_store_n(&frames->gathers, above < LOAM_TRACT_FRAMES,
-				 __ATOMIC_RELAXED);
+	if (zone->local == 0 && did != does) {
+		__atomic_fetch_add(&frames->gathers, does ? 1u : ~0u,
+				   __ATOMIC_RELAXED);
 	}
 }
 
@@ -325,7 +327,7 @@ bool loam_frame_loose_flush(struct loam_frames *frames, struct loam_zone *zone,
 
 /* -------- bring-up and the check -------- */
 
-void loam_frame_tracts_start(struct loam_frames *frames, struct loam_zone *zone)
+void loam_frame_tracts_start(struct loam_zone *zone)
 {
 	for (unsigned bucket = 0; bucket < LOAM_TRACT_BUCKETS; bucket++) {
 		zone->tract_lists[bucket] = LOAM_PFN_NONE;
@@ -336,7 +338,6 @@ void loam_frame_tracts_start(struct loam_frames *frames, struct loam_zone *zone)
 	zone->loose_order = order < least              ? least
 			    : order < LOAM_TRACT_ORDER ? order
 						       : LOAM_TRACT_ORDER;
-	frames->home_above[zone->local] = LOAM_TRACT_FRAMES;
 }
 
 void loam_frame_tracts_clear(struct loam_frames *frames, loam_pfn_t from,

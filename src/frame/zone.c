@@ -28,7 +28,7 @@ static void zone_clear(struct loam_frames *frames, struct loam_zone *zone,
 		       loam_pfn_t from, loam_pfn_t end)
 {
 	size_t at = from - zone->first;
-	if (zone != &frames->zones[LOAM_ZONE_DMA]) {
+	if (zone->id != LOAM_ZONE_DMA) {
 		memset(&zone->buddy.tags[at], 0,
 		       (size_t)(end - from) * sizeof(uint32_t));
 	}
@@ -49,9 +49,7 @@ void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
 	}
 	zone_take_runs(zone, end);
 	__atomic_store_n(&zone->touched_end, end, __ATOMIC_RELEASE);
-	if (zone->local == 0) {
-		__atomic_store_n(&frames->direct_end, end, __ATOMIC_RELEASE);
-	}
+	loam_frame_areas_touched(frames, zone);
 	if (zone == &frames->zones[LOAM_ZONE_NORMAL]) {
 		__atomic_store_n(&frames->tags.end, end, __ATOMIC_RELEASE);
 	}

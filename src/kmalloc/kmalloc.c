@@ -341,8 +341,7 @@ static bool block_has_kind(const struct loam_kmalloc *kmalloc,
 		return true;
 	}
 	uintptr_t end = (uintptr_t)block - kmalloc->slabs->direct + size_bytes;
-	const struct loam_zone *dma = &kmalloc->frames->zones[LOAM_ZONE_DMA];
-	return end <= loam_pfn_to_phys(dma->end);
+	return end <= loam_pfn_to_phys(kmalloc->frames->dma_end);
 }
 
 /* Memory of the right kind for what block holds: moved there, or NULL. */

@@ -90,7 +90,7 @@ static unsigned page_push_run(struct loam_frames *frames,
 	uint32_t gathers = __atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
 	if (LOAM_LIKELY(gathers == 0) && loam_frame_cpu_try(cpu)) {
 		while (done < count &&
-		       loam_frame_is_plain(frames, pfns[done], 0) &&
+		       loam_frame_is_plain(frames, cpu, pfns[done], 0) &&
 		       loam_frame_push_claimed(frames, &cpu->locals[0].stack,
 					       pfns[done])) {
 			done++;
