@@ -15,9 +15,11 @@ void *loam_proc_page_open(struct loam_procs *procs, loam_pfn_t pfn)
 
 void loam_proc_page_close(struct loam_procs *procs, void *page)
 {
+	struct loam_kspace *kspace = procs->config.kspace;
 	/* The direct map is outside of the window of temporary maps. */
-	if (procs->config.kspace != NULL) {
-		loam_kspace_temp_unmap(procs->config.kspace, page);
+	if (kspace != NULL && (uintptr_t)page - kspace->config.temp_base <
+				      kspace->config.temp_size) {
+		loam_kspace_temp_unmap(kspace, page);
 	}
 }
 
