@@ -225,17 +225,67 @@ int loam_proc_tables_prepare(struct loam_proc *proc, uintptr_t start,
 
 /* -------- taking pages away -------- */
 
-/* Empties the entries of a table from the leaf's on, for pages [page, end). */
-static void zap_entries(struct proc_batch *batch,
-			const struct loam_region *region,
-			const struct loam_pt_leaf *leaf, uintptr_t page,
-			uintptr_t end)
+/* A frame joins the batch. */
+static inline void batch_frame(struct proc_batch *batch, loam_pfn_t pfn)
+{
+	batch->pfns[batch->count++] = pfn;
+	if (batch->count == PROC_BATCH) {
+		loam_proc_batch_end(batch);
+	}
+}
+
+/* Pages from `page` on go from the batch's space: it is to be flushed. */
+static inline void batch_range(struct proc_batch *batch, uintptr_t page,
+			       uintptr_t end)
+{
+	if (!batch->stale) {
+		batch->stale = true;
+		batch->start = page;
+	}
+	batch->end = end;
+}
+
+/*
+ * Empties the entries of a table from the leaf's on, for pages [page, end), and
+ * returns how many frames that were. For entries of 4 bytes, in words.
+ */
+static size_t zap_narrow(struct proc_batch *batch,
+			 const struct loam_region *region,
+			 const struct loam_pt_leaf *leaf, uintptr_t page,
+			 uintptr_t end)
+{
+	const struct loam_pt_geometry *geometry = batch->proc->pt.geometry;
+	const uint32_t present = (uint32_t)geometry->present;
+	const uint32_t mask = (uint32_t)geometry->phys_mask;
+	const bool counted = region->ops->counted;
+	const loam_pfn_t zero = batch->proc->procs->zero_pfn;
+	uint32_t *at = (uint32_t *)leaf->entries + leaf->index;
+	size_t dropped = 0;
+	for (; page != end; page += LOAM_PAGE_SIZE, at++) {
+		uint32_t entry = __atomic_load_n(at, __ATOMIC_RELAXED);
+		if ((entry & present) == 0) {
+			continue;
+		}
+		__atomic_store_n(at, 0, __ATOMIC_RELAXED);
+		batch_range(batch, page, page + LOAM_PAGE_SIZE);
+		loam_pfn_t pfn = (entry & mask) >> LOAM_PAGE_SHIFT;
+		if (counted && pfn != zero) {
+			dropped++;
+			batch_frame(batch, pfn);
+		}
+	}
+	return dropped;
+}
+
+/* The same for any. */
+static size_t zap_wide(struct proc_batch *batch,
+		       const struct loam_region *region,
+		       const struct loam_pt_leaf *leaf, uintptr_t page,
+		       uintptr_t end)
 {
 	struct loam_proc *proc = batch->proc;
-	const bool counted = region->ops->counted;
-	const loam_pfn_t zero = proc->procs->zero_pfn;
-	size_t dropped = 0;
 	unsigned index = leaf->index;
+	size_t dropped = 0;
 	for (; page != end; page += LOAM_PAGE_SIZE, index++) {
 		uint64_t entry =
 			loam_pt_leaf_load(&proc->pt, leaf->entries, index);
@@ -243,22 +293,14 @@ static void zap_entries(struct proc_batch *batch,
 			continue;
 		}
 		loam_pt_leaf_store(&proc->pt, leaf->entries, index, 0);
-		if (!batch->stale) {
-			batch->stale = true;
-			batch->start = page;
-		}
-		batch->end = page + LOAM_PAGE_SIZE;
+		batch_range(batch, page, page + LOAM_PAGE_SIZE);
 		loam_pfn_t pfn = proc_entry_pfn(proc, entry);
-		if (!counted || pfn == zero) {
-			continue;
-		}
-		dropped++;
-		batch->pfns[batch->count++] = pfn;
-		if (batch->count == PROC_BATCH) {
-			loam_proc_batch_end(batch);
+		if (proc_is_counted(proc, region, pfn)) {
+			dropped++;
+			batch_frame(batch, pfn);
 		}
 	}
-	proc->resident_frames -= dropped;
+	return dropped;
 }
 
 /* How many resident pages the region has in entries [first, end) of a table. */
@@ -317,7 +359,12 @@ void loam_proc_zap(struct proc_batch *batch, const struct loam_region *region,
 		if (loam_pt_leaf_find(&proc->pt, at, &leaf) &&
 		    (LOAM_LIKELY(loam_pt_leaf_writable(&proc->pt, &leaf)) ||
 		     !zap_shared(batch, region, &leaf, at, next, all))) {
-			zap_entries(batch, region, &leaf, at, next);
+			bool narrow = proc->pt.geometry->entry_bytes == 4;
+			proc->resident_frames -=
+				narrow ? zap_narrow(batch, region, &leaf, at,
+						    next)
+				       : zap_wide(batch, region, &leaf, at,
+						  next);
 		}
 		at = next;
 	}
