@@ -432,18 +432,19 @@ struct loam_proc {
 	struct loam_list link;    /* P */
 	char name[16];            /* c */
 	struct loam_lock lock;
-	struct loam_pt pt;              /* L */
-	struct loam_tree regions;       /* L */
-	struct loam_region *last;       /* L: found last, or NULL */
-	uint32_t generation;            /* L: counts changes of regions */
-	bool ending;                    /* set by the host's out_of_memory, P */
-	size_t address_bytes;           /* L */
-	size_t resident_frames;         /* L */
-	uint32_t allocations;           /* L */
-	uintptr_t heap_base;            /* L */
-	uintptr_t heap_end;             /* L: the break, any byte */
-	uintptr_t heap_limit;           /* L */
-	struct loam_proc_limits limits; /* the owner's, any time */
+	struct loam_pt pt;        /* L */
+	bool lent;                /* L: a fork has made tables shared, once */
+	struct loam_tree regions; /* L */
+	struct loam_region *last; /* L: found last, or NULL */
+	uint32_t generation;      /* L: counts changes of regions */
+	bool ending;              /* set by the host's out_of_memory, P */
+	size_t address_bytes;     /* L */
+	size_t resident_frames;   /* L */
+	uint32_t allocations;     /* L */
+	uintptr_t heap_base;      /* L */
+	uintptr_t heap_end;       /* L: the break, any byte */
+	uintptr_t heap_limit;     /* L */
+	struct loam_proc_limits limits;    /* the owner's, any time */
 	uint64_t faults[LOAM_FAULT_KINDS]; /* L */
 	void *owner;                       /* the host's own */
 };

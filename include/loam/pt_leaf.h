@@ -55,7 +55,8 @@ void loam_pt_leaf_set_writable(struct loam_pt *pt,
 
 /* Entries of a table, and the address behind the one of virt; 0: the top. */
 unsigned loam_pt_leaf_count(const struct loam_pt *pt);
-uintptr_t loam_pt_leaf_end(const struct loam_pt *pt, uintptr_t virt);
+static inline uintptr_t loam_pt_leaf_end(const struct loam_pt *pt,
+					 uintptr_t virt);
 
 /* An entry that maps a frame. prot 0: present, but not for the user. */
 uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
@@ -128,6 +129,14 @@ static inline bool loam_pt_leaf_writable(const struct loam_pt *pt,
 {
 	return (loam_pt_leaf_load(pt, leaf->above, leaf->above_index) &
 		pt->geometry->writable) != 0;
+}
+
+static inline uintptr_t loam_pt_leaf_end(const struct loam_pt *pt,
+					 uintptr_t virt)
+{
+	unsigned bits = pt->geometry->index_bits[0] + LOAM_PAGE_SHIFT;
+	uintptr_t mask = ((uintptr_t)1 << bits) - 1;
+	return ((virt - pt->bias) | mask) + 1 + pt->bias;
 }
 
 #endif

@@ -232,12 +232,7 @@ enum loam_faulted loam_proc_fault(struct loam_proc *proc, uintptr_t address,
 				  unsigned access)
 {
 	const struct loam_procs_config *config = &proc->procs->config;
-	struct proc_fault fault = {
-		.proc = proc,
-		.page = address & ~(uintptr_t)LOAM_PAGE_MASK,
-		.write = (access & LOAM_ACCESS_WRITE) != 0,
-		.given = LOAM_PFN_NONE,
-	};
+	struct proc_fault fault; /* its leaf is found later */
 	enum loam_faulted result = LOAM_FAULTED_MEMORY;
 	uint32_t generation = 0;
 	bool again = true;
@@ -247,6 +242,12 @@ enum loam_faulted loam_proc_fault(struct loam_proc *proc, uintptr_t address,
 		loam_unlock(&proc->lock);
 		return LOAM_FAULTED_BAD;
 	}
+	fault.proc = proc;
+	fault.region = NULL;
+	fault.page = address & ~(uintptr_t)LOAM_PAGE_MASK;
+	fault.write = (access & LOAM_ACCESS_WRITE) != 0;
+	fault.kind = LOAM_FAULT_BAD;
+	fault.given = LOAM_PFN_NONE;
 	for (unsigned tries = 0; again && tries < FAULT_TRIES; tries++) {
 		result = fault_round(&fault, access, &generation, &again);
 		again = again && result == LOAM_FAULTED_OK;

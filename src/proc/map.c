@@ -93,6 +93,18 @@ static bool map_request_fits(const struct loam_proc *proc,
 
 /* -------- removing -------- */
 
+/* A region goes whose pages have gone. */
+static void unmap_region(struct loam_proc *proc, struct loam_region *region,
+			 struct proc_spares *spares)
+{
+	loam_region_unlink(proc, region);
+	if ((region->flags & LOAM_REGION_MALLOC) != 0) {
+		proc->allocations--;
+	}
+	region->ops->put(region);
+	loam_proc_spares_add(spares, region);
+}
+
 void loam_proc_unmap_locked(struct loam_proc *proc, uintptr_t start,
 			    uintptr_t end, struct proc_spares *spares)
 {
@@ -105,12 +117,7 @@ void loam_proc_unmap_locked(struct loam_proc *proc, uintptr_t start,
 		struct loam_region *next = loam_region_next(region);
 		loam_proc_zap(&batch, region, region->start, region_end(region),
 			      false);
-		loam_region_unlink(proc, region);
-		if ((region->flags & LOAM_REGION_MALLOC) != 0) {
-			proc->allocations--;
-		}
-		region->ops->put(region);
-		loam_proc_spares_add(spares, region);
+		unmap_region(proc, region, spares);
 		region = next;
 	}
 	loam_proc_batch_end(&batch);
@@ -125,27 +132,57 @@ int loam_proc_unmap_prepare(struct loam_proc *proc, uintptr_t start,
 		       : -LOAM_ENOMEM;
 }
 
+/* Unmaps a region and nothing else, as most calls do. */
+static int unmap_whole(struct loam_proc *proc, struct loam_region *region,
+		       struct proc_spares *spares)
+{
+	uintptr_t start = region->start;
+	uintptr_t end = region_end(region);
+	struct proc_batch batch;
+	proc_batch_begin(&batch, proc);
+	if (!loam_proc_zap_own(&batch, region)) {
+		int error = loam_proc_tables_prepare(proc, start, end);
+		if (error != 0) {
+			return error;
+		}
+		loam_proc_zap(&batch, region, start, end, false);
+	}
+	unmap_region(proc, region, spares);
+	loam_proc_batch_end(&batch);
+	return 0;
+}
+
+/* What ends no region in its middle needs no memory to go. */
+static int unmap_any(struct loam_proc *proc, uintptr_t start, uintptr_t end,
+		     struct proc_spares *spares)
+{
+	if (loam_region_is_cut(proc, start) || loam_region_is_cut(proc, end)) {
+		loam_unlock(&proc->lock);
+		int error = loam_proc_spares_fill(proc->procs, spares, 2);
+		loam_lock(&proc->lock);
+		if (error != 0) {
+			return error;
+		}
+	}
+	int error = loam_proc_unmap_prepare(proc, start, end);
+	if (error == 0) {
+		loam_proc_unmap_locked(proc, start, end, spares);
+	}
+	return error;
+}
+
 int loam_proc_unmap(struct loam_proc *proc, uintptr_t start, size_t size)
 {
 	struct proc_spares spares = { .procs = proc->procs, .head = NULL };
 	if (!proc_range_fits(proc, start, size)) {
 		return -LOAM_EINVAL;
 	}
-	uintptr_t end = start + size;
 	loam_lock(&proc->lock);
-	/* What ends no region in its middle needs no memory to go. */
-	if (loam_region_is_cut(proc, start) || loam_region_is_cut(proc, end)) {
-		loam_unlock(&proc->lock);
-		int error = loam_proc_spares_fill(proc->procs, &spares, 2);
-		if (error != 0) {
-			return error;
-		}
-		loam_lock(&proc->lock);
-	}
-	int error = loam_proc_unmap_prepare(proc, start, end);
-	if (error == 0) {
-		loam_proc_unmap_locked(proc, start, end, &spares);
-	}
+	struct loam_region *region = loam_region_holding(proc, start);
+	bool whole = region != NULL && region->start == start &&
+		     region->size == size;
+	int error = whole ? unmap_whole(proc, region, &spares)
+			  : unmap_any(proc, start, start + size, &spares);
 	loam_unlock(&proc->lock);
 	loam_proc_spares_release(&spares);
 	return error;
@@ -243,10 +280,15 @@ static int map_locked(struct loam_proc *proc,
 	if (error != 0) {
 		return error;
 	}
-	size_t gone = loam_region_covered(proc, at, request->size);
 	uintptr_t end = at + request->size;
+	size_t gone = 0;
+	unsigned more = 1;
+	if ((request->flags & LOAM_REGION_FIXED) != 0) {
+		gone = loam_region_covered(proc, at, request->size);
+		more = map_regions(proc, at, end);
+	}
 	if (!loam_proc_has_room(proc, request->size, gone) ||
-	    !proc_has_regions(proc, map_regions(proc, at, end)) ||
+	    !proc_has_regions(proc, more) ||
 	    ((request->flags & LOAM_REGION_MALLOC) != 0 &&
 	     proc->allocations >= proc->limits.allocations)) {
 		return -LOAM_ENOMEM;

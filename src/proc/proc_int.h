@@ -248,6 +248,13 @@ int loam_proc_tables_prepare(struct loam_proc *proc, uintptr_t start,
 void loam_proc_zap(struct proc_batch *batch, const struct loam_region *region,
 		   uintptr_t start, uintptr_t end, bool all);
 
+/*
+ * The same for a region that is in one table which no other space has, or none:
+ * that needs no preparation. False, and nothing done: it is not.
+ */
+bool loam_proc_zap_own(struct proc_batch *batch,
+		       const struct loam_region *region);
+
 /* Lends the parent's tables to the child, region by region. -LOAM_ENOMEM. */
 int loam_proc_tables_lend(struct loam_proc *parent, struct loam_proc *child,
 			  const struct loam_region *region, bool *stale);

@@ -313,7 +313,8 @@ void loam_region_merge(struct loam_proc *proc, uintptr_t start, uintptr_t end,
 	}
 	while (region != NULL && region->start <= end) {
 		struct loam_region *next = loam_region_next(region);
-		if (next != NULL && region_is_alike(region, next)) {
+		if (next != NULL && region_end(region) == next->start &&
+		    region_is_alike(region, next)) {
 			region_join(proc, region, next, spares);
 		} else {
 			region = next;

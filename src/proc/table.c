@@ -202,6 +202,9 @@ static bool table_is_whole(const struct loam_proc *proc, uintptr_t from,
 int loam_proc_tables_prepare(struct loam_proc *proc, uintptr_t start,
 			     uintptr_t end)
 {
+	if (!proc->lent) {
+		return 0;
+	}
 	struct loam_region *region = loam_region_above(proc, start);
 	while (region != NULL && region->start < end) {
 		uintptr_t at = region->start > start ? region->start : start;
@@ -303,6 +306,18 @@ static size_t zap_wide(struct proc_batch *batch,
 	return dropped;
 }
 
+static void zap_entries(struct proc_batch *batch,
+			const struct loam_region *region,
+			const struct loam_pt_leaf *leaf, uintptr_t page,
+			uintptr_t end)
+{
+	struct loam_proc *proc = batch->proc;
+	bool narrow = proc->pt.geometry->entry_bytes == 4;
+	proc->resident_frames -=
+		narrow ? zap_narrow(batch, region, leaf, page, end)
+		       : zap_wide(batch, region, leaf, page, end);
+}
+
 /* How many resident pages the region has in entries [first, end) of a table. */
 static size_t table_count(const struct loam_proc *proc,
 			  const struct loam_region *region,
@@ -359,15 +374,29 @@ void loam_proc_zap(struct proc_batch *batch, const struct loam_region *region,
 		if (loam_pt_leaf_find(&proc->pt, at, &leaf) &&
 		    (LOAM_LIKELY(loam_pt_leaf_writable(&proc->pt, &leaf)) ||
 		     !zap_shared(batch, region, &leaf, at, next, all))) {
-			bool narrow = proc->pt.geometry->entry_bytes == 4;
-			proc->resident_frames -=
-				narrow ? zap_narrow(batch, region, &leaf, at,
-						    next)
-				       : zap_wide(batch, region, &leaf, at,
-						  next);
+			zap_entries(batch, region, &leaf, at, next);
 		}
 		at = next;
 	}
+}
+
+bool loam_proc_zap_own(struct proc_batch *batch,
+		       const struct loam_region *region)
+{
+	struct loam_proc *proc = batch->proc;
+	uintptr_t end = region_end(region);
+	struct loam_pt_leaf leaf;
+	if (table_end(proc, region->start, end) != end) {
+		return false;
+	}
+	if (!loam_pt_leaf_find(&proc->pt, region->start, &leaf)) {
+		return true;
+	}
+	if (!loam_pt_leaf_writable(&proc->pt, &leaf)) {
+		return false;
+	}
+	zap_entries(batch, region, &leaf, region->start, end);
+	return true;
 }
 
 /* -------- lending -------- */
@@ -410,6 +439,8 @@ static void lend_entries(struct loam_proc *parent,
 int loam_proc_tables_lend(struct loam_proc *parent, struct loam_proc *child,
 			  const struct loam_region *region, bool *stale)
 {
+	parent->lent = true;
+	child->lent = true;
 	uintptr_t end = region_end(region);
 	uintptr_t next;
 	for (uintptr_t at = region->start; at < end; at = next) {

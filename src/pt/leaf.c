@@ -235,13 +235,6 @@ unsigned loam_pt_leaf_count(const struct loam_pt *pt)
 	return pt_entries(pt->geometry, 0);
 }
 
-uintptr_t loam_pt_leaf_end(const struct loam_pt *pt, uintptr_t virt)
-{
-	uintptr_t mask =
-		((uintptr_t)pt_entries(pt->geometry, 0) << LOAM_PAGE_SHIFT) - 1;
-	return ((virt - pt->bias) | mask) + 1 + pt->bias;
-}
-
 uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
 			     loam_prot_t prot)
 {
