@@ -3,6 +3,7 @@
 
 #include "cmdline.h"
 #include "cpus.h"
+#include "cpus.h"
 #include "layout.h"
 #include "ktest.h"
 #include "process.h"
@@ -300,24 +301,28 @@ KTEST(process_hammer, "S0.20 S1.28 two processes at the kernel's heap at once")
 	run_expect_same(&before);
 }
 
-KTEST(task_fair, "the timer gives each of three programs its turn")
+KTEST(task_fair, "the timer gives each of more programs than CPUs its turn")
 {
 	need_long();
-	int pids[3];
+	int pids[LOAM_MAX_CPUS + 2];
+	unsigned count = 2;
 	struct task_stats first;
 	struct task_stats last;
 
+	for (uint32_t mask = cpus_online(); mask != 0; mask &= mask - 1) {
+		count++;
+	}
 	task_stats(&first);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		pids[i] = run_start("spin", true);
 		EXPECT(pids[i] > 0);
 	}
 	task_sleep(pids, task_now() + 60);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		EXPECT_EQ(process_kill(pids[i], ABI_END_KILL), 0);
 	}
 	task_stats(&last);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		EXPECT_EQ(process_join(pids[i]), ABI_END_KILL);
 	}
 	EXPECT(last.preemptions > first.preemptions + 40);
