@@ -599,39 +599,49 @@ void *loam_slab_alloc_index(struct loam_slabs *slabs, unsigned index,
 	return alloc_slow(slabs->cache[index], flags, caller);
 }
 
-void *loam_cache_alloc(struct loam_slabs *slabs, struct loam_cache *cache,
-		       loam_flags_t flags)
+/*
+ * What the two below do when it is not at hand. They are called last with the
+ * same arguments, so that the fast paths save no registers and the return
+ * address here is that of their caller.
+ */
+static LOAM_NOINLINE void *cache_alloc_tail(struct loam_slabs *slabs,
+					    struct loam_cache *cache,
+					    loam_flags_t flags)
 {
+	bool refuse =
+		(flags & LOAM_DMA) != 0 && (cache->flags & LOAM_CACHE_DMA) == 0;
+	if (refuse || ((flags & LOAM_ZERO) != 0 && cache->construct != NULL)) {
+		loam_misuse(LOAM_CALLER(), "cache %s cannot give %s objects",
+			    cache->name, refuse ? "DMA" : "zeroed");
+		return NULL;
+	}
 	void *object = loam_slab_pop(slabs, cache->index);
-	if (LOAM_UNLIKELY((flags & (LOAM_ZERO | LOAM_DMA)) != 0 ||
-			  object == NULL)) {
-		bool refuse = (flags & LOAM_DMA) != 0 &&
-			      (cache->flags & LOAM_CACHE_DMA) == 0;
-		if (refuse ||
-		    ((flags & LOAM_ZERO) != 0 && cache->construct != NULL)) {
-			loam_misuse(LOAM_CALLER(),
-				    "cache %s cannot give %s objects",
-				    cache->name, refuse ? "DMA" : "zeroed");
-			if (object != NULL) {
-				loam_slab_free(slabs, object);
-			}
-			return NULL;
-		}
-		if (object == NULL) {
-			object = alloc_slow(cache, flags, LOAM_CALLER());
-		}
-		if (object != NULL && (flags & LOAM_ZERO) != 0) {
-			memset(object, 0, cache->object_bytes);
-		}
+	if (object == NULL) {
+		object = alloc_slow(cache, flags, LOAM_CALLER());
+	}
+	if (object != NULL && (flags & LOAM_ZERO) != 0) {
+		memset(object, 0, cache->object_bytes);
 	}
 	return object;
 }
 
-void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
-		     void *object)
+void *loam_cache_alloc(struct loam_slabs *slabs, struct loam_cache *cache,
+		       loam_flags_t flags)
 {
-	if (LOAM_LIKELY(loam_slab_push(slabs, object, cache->index)) ||
-	    object == NULL) {
+	if (LOAM_LIKELY((flags & (LOAM_ZERO | LOAM_DMA)) == 0)) {
+		void *object = loam_slab_pop(slabs, cache->index);
+		if (LOAM_LIKELY(object != NULL)) {
+			return object;
+		}
+	}
+	return cache_alloc_tail(slabs, cache, flags);
+}
+
+static LOAM_NOINLINE void cache_free_tail(struct loam_slabs *slabs,
+					  struct loam_cache *cache,
+					  void *object)
+{
+	if (object == NULL) {
 		return;
 	}
 	struct loam_slab *slab = loam_slab_of(slabs, object);
@@ -640,6 +650,15 @@ void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
 		return;
 	}
 	free_slow(slabs, slab, cache, object, LOAM_CALLER());
+}
+
+void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
+		     void *object)
+{
+	if (LOAM_LIKELY(loam_slab_push(slabs, object, cache->index))) {
+		return;
+	}
+	cache_free_tail(slabs, cache, object);
 }
 
 bool loam_slab_free_from(struct loam_slabs *slabs, void *object,
