@@ -273,7 +273,7 @@ void cpus_park(void)
 		cpu_cli();
 		cpus_serve();
 		if (cpu->state == CPU_OFFLINE) {
-			cpu_wait_interrupt();
+			cpus_sleep();
 		}
 	}
 	cpu_cli();
@@ -343,7 +343,7 @@ static const char *cpus_state_name(enum cpu_state state)
 void cpus_report(void)
 {
 	kprintf("cpu apic  state     ticks  switches  told  asked  sent joined "
-		" served  pages   full  left  runs\n");
+		"spared  served  pages   full  left  runs\n");
 	for (unsigned i = 0; i < cpus_count; i++) {
 		const struct cpu *cpu = &cpus[i];
 		const struct cpu_counters *c = &cpu->counters;
@@ -353,7 +353,7 @@ void cpus_report(void)
 					   : "";
 		task_unlock(state);
 		kprintf("%3u %4u  %-7s %7llu %9llu %5llu %6llu %5llu %6llu "
-			"%7llu %6llu %6llu %5llu  %s\n",
+			"%6llu %7llu %6llu %6llu %5llu  %s\n",
 			i, cpu->apic_id, cpus_state_name(cpu->state),
 			(unsigned long long)c->ticks,
 			(unsigned long long)c->switches,
@@ -361,6 +361,7 @@ void cpus_report(void)
 			(unsigned long long)c->requests,
 			(unsigned long long)c->interrupts,
 			(unsigned long long)c->joined,
+			(unsigned long long)c->spared,
 			(unsigned long long)c->served,
 			(unsigned long long)c->pages,
 			(unsigned long long)c->full,

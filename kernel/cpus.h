@@ -35,6 +35,7 @@ struct cpu_counters {
 	uint64_t requests;    /* shootdowns it asked others for */
 	uint64_t interrupts;  /* of these: interrupts it sent */
 	uint64_t joined;      /* ... and CPUs that had one under way already */
+	uint64_t spared;      /* ... and CPUs that slept: they do it later */
 	uint64_t served;      /* requests of others it did */
 	uint64_t pages;       /* ... by single pages */
 	uint64_t full;        /* ... by forgetting everything, many at once */
@@ -52,12 +53,13 @@ struct cpu {
 	volatile enum cpu_state state; /* t */
 
 	/* task.c */
-	struct loam_list ready;       /* t: tasks that must go on here */
-	unsigned bound;               /* t: tasks that task_bind() gave to it */
-	bool turn;                    /* t: whose queue comes next */
-	struct task *idle;            /* c */
-	struct task *previous;        /* t: during a switch: who was left */
-	unsigned lock_depth;          /* o: of task_lock() */
+	struct loam_list ready; /* t: tasks that must go on here */
+	unsigned bound;         /* t: tasks that task_bind() gave to it */
+	bool turn;              /* t: whose queue comes next */
+	struct task *idle;      /* c */
+	struct task *previous;  /* t: during a switch: who was left */
+	unsigned lock_depth;    /* o: of task_lock() */
+	uint32_t kicks; /* o: CPUs to be told, once it has given it back */
 	struct loam_proc *space;      /* o: loaded; NULL: the kernel's tables */
 	volatile loam_phys_t root;    /* a: the same, for others to look at */
 	volatile loam_phys_t loading; /* a: about to be */
@@ -69,7 +71,9 @@ struct cpu {
 	struct task *fpu_owner; /* o: whose registers these are, or NULL */
 	bool fpu_trapping;      /* o: CR0.TS is set */
 
-	struct cpu_shootdown shootdown;        /* a */
+	struct cpu_shootdown shootdown; /* a */
+	uint32_t asleep;                /* a: until an interrupt, idle */
+	uint32_t stale; /* a: before anything else it forgets everything */
 	void (*volatile call)(void *argument); /* a: cpus_call() */
 	void *call_argument;
 
@@ -163,6 +167,14 @@ void cpus_serve(void);
 
 /* Forgets everything translated, whoever asked meanwhile (shootdown.c). */
 void cpus_flush_all(void);
+
+/*
+ * Waits for an interrupt, idle. Interrupts are off before and after. The CPU is
+ * not asked to forget anything meanwhile, and does so when it wakes:
+ * cpus_awake() is the first thing in every interrupt that may wake it.
+ */
+void cpus_sleep(void);
+void cpus_awake(void);
 
 /*
  * Returns when no CPU has the tables loaded that this one has left: those that

@@ -3,6 +3,7 @@
 
 #include <loam/bits.h>
 
+#include "cpu.h"
 #include "cpus.h"
 #include "ktest.h"
 
@@ -43,6 +44,7 @@ uint64_t ktest_free_frames(void)
 	struct loam_heap_stats heap = { .live_bytes = 0 };
 	struct loam_kspace_stats kspace;
 
+	task_settle();
 	cpus_drain();
 	loam_kspace_stats(&kernel.kspace, &kspace);
 	uint64_t frames = loam_frame_free_count(&kernel.frames) +
@@ -114,6 +116,8 @@ static enum ktest_end ktest_run_one(const struct ktest *test)
 	if (end == 0) {
 		test->run();
 	}
+	/* As it found them, wherever it ended. */
+	cpu_sti();
 	return (enum ktest_end)end;
 }
 
@@ -127,6 +131,8 @@ static bool ktest_aftermath(unsigned long misuse_before)
 			reports, ktest.misuse_expected);
 		return false;
 	}
+	/* Nobody else may be in a floor meanwhile. */
+	task_settle();
 	if (loam_boot_check(&kernel) != 0) {
 		kprintf("#   a floor's check() failed\n");
 		return false;

@@ -192,6 +192,7 @@ static int shell_free(const char *argument)
 static int shell_check(const char *argument)
 {
 	(void)argument;
+	task_settle();
 	int error = loam_boot_check(&kernel);
 	if (error == 0) {
 		error = process_check();

@@ -27,6 +27,12 @@
  * again. It must be told once: it might follow a stale entry on its own account
  * into what is no table any more.
  *
+ * Sleeping CPUs. An idle CPU waits for an interrupt in the kernel's own tables,
+ * and does nothing by itself. It is not woken: `stale` has it forget everything
+ * when it wakes, before it touches anything that may have been unmapped. Who
+ * sets `stale` looks again whether it still sleeps, and if not asks it as any
+ * other; the CPU, when it wakes, clears `asleep` and then looks at `stale`.
+ *
  * Who has what loaded is read without a lock. A CPU writes `loading` and then
  * loads the root; who asks has changed the tables and then reads it; a full
  * barrier on both sides. So either the CPU is seen, or it loads the root when
@@ -121,14 +127,55 @@ void cpus_flush_all(void)
 	kernel.pt.tlb->flush_all(kernel.pt.ctx);
 }
 
-static uint32_t shootdown_targets(loam_phys_t root)
+void cpus_sleep(void)
+{
+	struct cpu *cpu = cpu_this();
+
+	if (cpus_count > 1) {
+		(void)task_drop_lazy_space();
+		__atomic_store_n(&cpu->asleep, 1, __ATOMIC_SEQ_CST);
+		/* Asked before that: an interrupt is under way, and wakes. */
+	}
+	cpu_wait_interrupt();
+	cpus_awake();
+}
+
+void cpus_awake(void)
+{
+	struct cpu *cpu = cpu_this();
+
+	if (LOAM_LIKELY(cpu->asleep == 0)) {
+		return;
+	}
+	(void)__atomic_exchange_n(&cpu->asleep, 0, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&cpu->stale, 0, __ATOMIC_SEQ_CST) != 0) {
+		cpus_flush_all();
+	}
+}
+
+/* True if the CPU sleeps, and will forget everything when it wakes. */
+static bool shootdown_spare(struct cpu *cpu)
+{
+	if (__atomic_load_n(&cpu->asleep, __ATOMIC_SEQ_CST) == 0) {
+		return false;
+	}
+	__atomic_store_n(&cpu->stale, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&cpu->asleep, __ATOMIC_SEQ_CST) != 0;
+}
+
+static uint32_t shootdown_targets(struct cpu *self, loam_phys_t root)
 {
 	uint32_t others = cpus_others();
 	uint32_t targets = 0;
 	struct cpu *cpu;
 
 	while (cpus_next(&others, &cpu)) {
-		if (shootdown_concerns(cpu, root)) {
+		if (!shootdown_concerns(cpu, root)) {
+			continue;
+		}
+		if (root == kernel.pt.root && shootdown_spare(cpu)) {
+			self->counters.spared++;
+		} else {
 			targets |= 1u << cpu->number;
 		}
 	}
@@ -167,7 +214,7 @@ void loam_host_tlb_shootdown(loam_phys_t root, uintptr_t virt, size_t size)
 	cpu_cli();
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	struct cpu *cpu = cpu_this();
-	uint32_t targets = shootdown_targets(root);
+	uint32_t targets = shootdown_targets(cpu, root);
 	if (targets != 0) {
 		cpu->shootdown.root = root;
 		cpu->shootdown.virt = virt;

@@ -55,6 +55,7 @@ static struct {
 	struct loam_lock lock;
 	struct loam_list ready;  /* t: those that any CPU may run */
 	struct loam_list all;    /* t: idle tasks are not among them */
+	struct loam_list dead;   /* t: those that have died and are to go */
 	uint64_t now;            /* t */
 	uint32_t idle;           /* t: bit n: CPU n sleeps and was not woken */
 	unsigned timed;          /* t: tasks that sleep until some time */
@@ -75,10 +76,26 @@ uintptr_t task_lock(void)
 	return state;
 }
 
+static void task_kick_told(struct cpu *here)
+{
+	uint32_t told = here->kicks;
+	struct cpu *cpu;
+
+	here->kicks = 0;
+	while (cpus_next(&told, &cpu)) {
+		cpus_kick(cpu);
+	}
+}
+
 void task_unlock(uintptr_t state)
 {
-	if (--cpu_this()->lock_depth == 0) {
+	struct cpu *cpu = cpu_this();
+
+	if (--cpu->lock_depth == 0) {
 		loam_unlock(&tasks.lock);
+		if (LOAM_UNLIKELY(cpu->kicks != 0)) {
+			task_kick_told(cpu);
+		}
 	}
 	if ((state & CPU_EFLAGS_IF) != 0) {
 		cpu_sti();
@@ -151,12 +168,15 @@ static void task_timer_here(struct cpu *cpu, bool on)
 
 /* -------- queues; all under the lock -------- */
 
-/* Has another CPU look at its queues soon. */
+/*
+ * Has another CPU look at its queues, as soon as this one has given the lock
+ * back: it would do nothing before but wait for it.
+ */
 static void task_tell(struct cpu *cpu)
 {
 	tasks.idle &= ~(1u << cpu->number);
 	cpu->wanted = true;
-	cpus_kick(cpu);
+	cpu_this()->kicks |= 1u << cpu->number;
 }
 
 /*
@@ -259,7 +279,40 @@ void task_switched(void)
 
 	cpu->previous = NULL;
 	if (previous != NULL && previous->state == TASK_DEAD) {
-		task_bury(previous);
+		loam_list_insert_tail(&tasks.dead, &previous->ready);
+	}
+}
+
+/* Under the lock, or to have a look: somebody has died and is not gone. */
+static bool task_any_dead(void)
+{
+	return !loam_list_empty(&tasks.dead);
+}
+
+/*
+ * Releases those that have died, out of the lock, for that takes its time.
+ * Where the caller has the lock or interrupts off it is left to somebody else:
+ * an idle task at last.
+ */
+static void task_reap(void)
+{
+	while (task_any_dead() && cpu_this()->lock_depth == 0 &&
+	       (cpu_read_eflags() & CPU_EFLAGS_IF) != 0) {
+		struct task *dead = NULL;
+		uintptr_t state = task_lock();
+		if (task_any_dead()) {
+			dead = LOAM_CONTAINER(tasks.dead.next, struct task,
+					      ready);
+			loam_list_remove(&dead->ready);
+			tasks.stats.burying++;
+		}
+		task_unlock(state);
+		if (dead != NULL) {
+			task_bury(dead);
+			state = task_lock();
+			tasks.stats.burying--;
+			task_unlock(state);
+		}
 	}
 }
 
@@ -344,6 +397,7 @@ void task_yield(void)
 	uintptr_t state = task_lock();
 	task_make_way(false);
 	task_unlock(state);
+	task_reap();
 }
 
 /* True if the library, or the task itself, must not be left just now. */
@@ -400,6 +454,16 @@ void task_unkeep(void)
 	}
 }
 
+void task_settle(void)
+{
+	struct task_stats stats;
+
+	task_reap();
+	while (task_stats(&stats), stats.burying != 0) {
+		task_yield();
+	}
+}
+
 bool task_sleep(const void *channel, uint64_t wake_tick)
 {
 	uintptr_t state = task_lock();
@@ -415,6 +479,7 @@ bool task_sleep(const void *channel, uint64_t wake_tick)
 	task_timer();
 	bool woken = task->woken;
 	task_unlock(state);
+	task_reap();
 	return woken;
 }
 
@@ -488,12 +553,15 @@ _Noreturn void task_idle(void)
 			tasks.idle |= 1u << cpu->number;
 		}
 		bool leave = next == NULL && cpu->state == CPU_LEAVING;
-		bool wait = next == NULL && !leave;
+		bool dead = task_any_dead();
 		task_unlock(0);
-		if (leave) {
+		if (dead) {
+			cpu_sti();
+			task_reap();
+		} else if (leave) {
 			cpus_park();
-		} else if (wait) {
-			cpu_wait_interrupt();
+		} else if (next == NULL) {
+			cpus_sleep();
 		}
 	}
 }
@@ -533,6 +601,7 @@ int task_init(void)
 
 	loam_list_init(&tasks.ready);
 	loam_list_init(&tasks.all);
+	loam_list_init(&tasks.dead);
 	loam_list_init(&task->ready);
 	loam_list_insert_tail(&tasks.all, &task->all);
 	task->name = "shell";
@@ -639,19 +708,21 @@ struct task *task_create(const char *name, void (*entry)(void *argument),
 
 void task_bury(struct task *task)
 {
-	uintptr_t state = task_lock();
-
 	LOAM_VERIFY(task != cpu_running() && task->state >= TASK_ENDED);
+	vfree(task->stack);
+	uintptr_t state = task_lock();
 	loam_list_remove(&task->all);
-	tasks.stats.count--;
 	if (task->bound != NULL) {
 		task->bound->bound--;
 	}
-	task_timer();
 	fpu_forget(task);
 	task_unlock(state);
-	vfree(task->stack);
 	task->release(task);
+	/* Who counts tasks finds that all of it is gone. */
+	state = task_lock();
+	tasks.stats.count--;
+	task_timer();
+	task_unlock(state);
 }
 
 _Noreturn static void task_finish(enum task_state end)
@@ -749,7 +820,8 @@ static int task_check_locked(void)
 		count++;
 	}
 	LOAM_CHECK(queued == ready);
-	LOAM_CHECK(count == tasks.stats.count);
+	/* One that is just being buried is counted to the end. */
+	LOAM_CHECK(count <= tasks.stats.count);
 	LOAM_CHECK(lapic_is_used() || tasks.timer == task_timer_is_needed());
 	return 0;
 }

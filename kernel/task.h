@@ -97,8 +97,11 @@ struct task *task_create_on(struct cpu *cpu, const char *name,
 _Noreturn void task_end(void);
 _Noreturn void task_leave(void);
 
-/* Releases a task that is TASK_ENDED and does not run. */
+/* Releases a task that has ended and does not run. Without the lock. */
 void task_bury(struct task *task);
+
+/* Returns when all tasks that have died are gone. Context: as task_yield(). */
+void task_settle(void);
 
 /* Lets the others run first. */
 void task_yield(void);
@@ -162,6 +165,7 @@ struct task_stats {
 	uint64_t deferred;    /* ticks that found the kernel in a fast path */
 	uint64_t root_loads;  /* switches that had to load page tables */
 	unsigned count;       /* tasks there are */
+	unsigned burying;     /* of these: that are just going */
 };
 void task_stats(struct task_stats *out);
 

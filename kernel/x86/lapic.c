@@ -135,6 +135,7 @@ void local_dispatch(unsigned number)
 	if (number == LAPIC_SPURIOUS) {
 		return;
 	}
+	cpus_awake();
 	/* First: what follows may switch to another task. */
 	lapic_write(LAPIC_EOI, 0);
 	switch (number) {

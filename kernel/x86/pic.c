@@ -3,6 +3,7 @@
 
 #include <loam/lock.h>
 
+#include "../cpus.h"
 #include "cpu.h"
 #include "trap.h"
 
@@ -84,6 +85,7 @@ static bool irq_is_spurious(unsigned line)
 
 void irq_dispatch(unsigned line)
 {
+	cpus_awake();
 	bool spurious = irq_is_spurious(line);
 	void (*handler)(void) = irq_handlers[line];
 

@@ -199,6 +199,12 @@ void spin_report(const struct cpu *cpu)
 
 /* -------- taking and giving back -------- */
 
+/*
+ * Locks are held for some hundred instructions. An emulator takes a pause for
+ * an occasion to do something else, which costs more than that.
+ */
+#define SPIN_EAGER 32u
+
 LOAM_NOINLINE static void spin_wait(struct loam_host_lock *lock,
 				    uintptr_t ticket)
 {
@@ -210,8 +216,10 @@ LOAM_NOINLINE static void spin_wait(struct loam_host_lock *lock,
 	}
 	while ((spin_word(lock) & SPIN_MASK) != ticket) {
 		cpus_serve();
-		cpu_pause();
-		if (!LOAM_DEBUG || ++turns % SPIN_LOOK != 0) {
+		if (++turns % SPIN_EAGER == 0) {
+			cpu_pause();
+		}
+		if (!LOAM_DEBUG || turns % SPIN_LOOK != 0) {
 			continue;
 		}
 		circles = spin_in_circle(lock) ? circles + 1 : 0;

@@ -57,6 +57,7 @@ void run_count(struct run_counters *out)
 	struct task_stats tasks;
 
 	memset(out, 0, sizeof(*out));
+	task_settle();
 	images_shrink();
 	out->frames = ktest_free_frames();
 	loam_kmalloc_stats(&kernel.kmalloc, &kmalloc_stats);
