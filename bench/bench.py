@@ -117,7 +117,10 @@ def measure_all(runs, only, libraries, scratch):
 def print_row(row):
 	cells = ["%8.3f s %7.1f MiB" % (p["cpu_s"], p["peak_kib"] / 1024)
 			 for p in row["peers"].values()]
-	print("%-11s %s" % (row["name"], " ".join(cells)), flush=True)
+	best = min(p["cpu_s"] for peer, p in row["peers"].items() if peer != OURS)
+	print("%-11s %s   %.2f of the best, memory %.2f of glibc" % (
+		row["name"], " ".join(cells), row["peers"][OURS]["cpu_s"] / max(best, 1e-3),
+		ratio(row, OURS, "peak_kib")), flush=True)
 
 
 def ratio(row, peer, key, base="glibc"):
@@ -173,9 +176,21 @@ def frames():
 			for a, what, order, threads, gib, value in lines_of("frames")]
 
 
-def print_frames(row):
-	print("%(allocator)-7s %(operation)-28s order %(order)d, %(threads)d thread(s), "
+def print_frames(row, rows):
+	"""Order 0 against the list: as it is, and without what the loop alone takes."""
+	def other(name):
+		same = ("operation", "order", "threads", "gib")
+		return next((r["value"] for r in rows if r["allocator"] == name and
+			all(r[key] == row[key] for key in same)), None)
+	text = ("%(allocator)-7s %(operation)-28s order %(order)d, %(threads)d thread(s), "
 		"%(gib)2d GiB: %(value)8.2f" % row)
+	base, loop = other("list"), other("loop")
+	if row["allocator"] == OURS and base and loop is not None:
+		row["to_list"] = row["value"] / base
+		row["to_list_net"] = max(row["value"] - loop, 0) / max(base - loop, 0.1)
+		text += "   %.2f of the list, %.2f without the loop" % (
+			row["to_list"], row["to_list_net"])
+	print(text)
 
 
 def page(results):
@@ -221,7 +236,7 @@ def main():
 		results["arena"] = {name: {"ns": float(ns), "footprint": float(footprint)}
 			for name, ns, footprint in lines_of("arena")}
 		for row in results["frames"]:
-			print_frames(row)
+			print_frames(row, results["frames"])
 		print("arena of 64 MiB:", json.dumps(results["arena"]))
 	print("to glibc:", json.dumps(results["summary"]["to_glibc"], indent=1))
 	for key in ("best_peer", "cpu_to_best_peer", "memory_to_glibc", "cpu_times_memory",

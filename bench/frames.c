@@ -5,7 +5,8 @@
  * Ours is called as a kernel calls it (kernel/alloc.c). Against it, in the same
  * run, an xv6-style list (a stack of frame numbers whose links lie beside the
  * frames, under one lock) and a bitmap (next fit, one bit a frame, one lock).
- * No frame is ever touched, so only the allocator's own memory is.
+ * No frame is ever touched, so only the allocator's own memory is. `loop` is
+ * the same loop around nothing: what all the others' figures have in them.
  *
  * One line for each figure: what, where, order, threads, GiB, nanoseconds.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <loam/bits.h>
 #include <loam/frame_fast.h>
 
 #include "platform.h"
@@ -49,6 +51,7 @@ static LOAM_NOINLINE void loam_put(loam_pfn_t pfn, unsigned order)
 
 static char simple_lock;
 static loam_pfn_t frame_count;
+static loam_pfn_t metadata_frames; /* besides: see start_all() */
 
 static void simple_enter(void)
 {
@@ -122,6 +125,18 @@ static LOAM_NOINLINE void map_put(loam_pfn_t pfn, unsigned order)
 	simple_leave();
 }
 
+/* One block for ever: the loop alone. */
+static LOAM_NOINLINE loam_pfn_t loop_get(unsigned order)
+{
+	return order;
+}
+
+static LOAM_NOINLINE void loop_put(loam_pfn_t pfn, unsigned order)
+{
+	(void)pfn;
+	(void)order;
+}
+
 struct allocator {
 	const char *name;
 	loam_pfn_t (*get)(unsigned order);
@@ -132,7 +147,9 @@ static const struct allocator allocators[] = {
 	{ "loam", loam_get, loam_put },
 	{ "list", list_get, list_put },
 	{ "bitmap", map_get, map_put },
+	{ "loop", loop_get, loop_put },
 };
+#define ALLOCATORS (sizeof(allocators) / sizeof(allocators[0]))
 
 static void start_simple(void)
 {
@@ -145,10 +162,38 @@ static void start_simple(void)
 	map_at = 0;
 }
 
-static void start_all(unsigned gib)
+/*
+ * `whole`: the machine has memory for the metadata besides, in blocks of 2 MiB
+ * of which nothing else is to be had. So as many frames are free, and as many
+ * blocks of 2 MiB whole, as the others have.
+ */
+static void reserve_metadata(loam_phys_t at, loam_phys_t metadata_bytes)
+{
+	loam_phys_t runs = LOAM_PAGE_SIZE; /* what of it are runs, at most */
+	loam_phys_t from =
+		at + loam_round_up(metadata_bytes + runs, LOAM_PAGE_SIZE);
+	loam_phys_t end = loam_round_up(from, LOAM_MIB(2));
+	if (end > from &&
+	    loam_memblock_reserve(&machine.memblock, from, end - from,
+				  LOAM_RESERVED_METADATA) != 0) {
+		exit(1);
+	}
+}
+
+static void start_all(unsigned gib, bool whole)
 {
 	loam_phys_t size = LOAM_GIB(gib);
 	frame_count = (loam_pfn_t)(size >> LOAM_PAGE_SHIFT);
+	metadata_frames = 0;
+	if (whole) {
+		/* That of a GiB, and of a chunk more for itself. */
+		loam_phys_t bytes = loam_round_up(
+			loam_frame_metadata_bytes(frame_count + 2048) +
+				LOAM_PAGE_SIZE,
+			LOAM_MIB(2));
+		size += bytes;
+		metadata_frames = (loam_pfn_t)(bytes >> LOAM_PAGE_SHIFT);
+	}
 	hosted_memory_create(size, size);
 	memset(&machine, 0, sizeof(machine));
 	loam_memmap_init(&machine.map, machine.ranges, 4);
@@ -156,9 +201,14 @@ static void start_all(unsigned gib)
 	bool ok =
 		loam_memmap_add(&machine.map, 0, size, LOAM_MEM_USABLE) == 0 &&
 		loam_memmap_normalise(&machine.map) == 0 &&
-		loam_memblock_adopt(&machine.memblock, &machine.map) == 0 &&
-		loam_frame_adopt(&machine.frames, &machine.memblock,
-				 LOAM_MIB(16), size, size) == 0;
+		loam_memblock_adopt(&machine.memblock, &machine.map) == 0;
+	if (ok && whole) {
+		reserve_metadata(LOAM_MIB(16),
+				 loam_frame_metadata_bytes(
+					 (uint64_t)(size >> LOAM_PAGE_SHIFT)));
+	}
+	ok = ok && loam_frame_adopt(&machine.frames, &machine.memblock,
+				    LOAM_MIB(16), size, size) == 0;
 	list_next = calloc(frame_count, sizeof(*list_next));
 	map_free = calloc(frame_count / 64, 8);
 	if (!ok || list_next == NULL || map_free == NULL) {
@@ -336,7 +386,7 @@ static void wander(const struct allocator *allocator, unsigned char *used)
 		allocator->put(blocks[n], 0);
 		blocks[n] = allocator->get(0);
 	}
-	memset(used, 0, frame_count);
+	memset(used, 0, frame_count + metadata_frames);
 	for (size_t i = 0; i < live; i++) {
 		used[blocks[i]] = 1;
 	}
@@ -348,17 +398,18 @@ static void wander(const struct allocator *allocator, unsigned char *used)
 
 static void fragmentation(const struct allocator *allocator)
 {
-	unsigned char *used = calloc(frame_count, 1);
+	unsigned char *used = calloc(frame_count + metadata_frames, 1);
 	size_t whole = 0;
 	if (used == NULL) {
 		exit(1);
 	}
 	wander(allocator, used);
-	for (loam_pfn_t pfn = 0; pfn < frame_count; pfn += 512) {
+	for (loam_pfn_t pfn = 0; pfn < frame_count + metadata_frames;
+	     pfn += 512) {
 		whole += memchr(used + pfn, 1, 512) == NULL;
 	}
 	printf("%s|free 2 MiB blocks after churn|9|1|1|%zu\n", allocator->name,
-	       whole);
+	       whole - metadata_frames / 512);
 	free(used);
 }
 
@@ -366,9 +417,9 @@ int main(void)
 {
 	static const unsigned sizes[] = { 1, 16 };
 	for (unsigned s = 0; s < 2; s++) {
-		start_all(sizes[s]);
+		start_all(sizes[s], false);
 		for (unsigned threads = 1; threads <= 2; threads++) {
-			for (unsigned a = 0; a < 3; a++) {
+			for (unsigned a = 0; a < ALLOCATORS; a++) {
 				start_simple();
 				run(&allocators[a], 0, threads, sizes[s]);
 			}
@@ -385,7 +436,7 @@ int main(void)
 		free(map_free);
 	}
 	map_first_fit = true;
-	start_all(1);
+	start_all(1, true);
 	fragmentation(&allocators[0]);
 	fragmentation(&allocators[1]);
 	fragmentation(&allocators[2]);

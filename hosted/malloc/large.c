@@ -17,6 +17,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/single_threaded.h>
 
 #include <loam/bits.h>
 
@@ -28,6 +29,16 @@
 #define MOVE_LEAST ((size_t)128 * 1024)
 
 static size_t large_used;
+
+/* Adds to large_used; modulo the word, to take off too. */
+static void large_count(size_t bytes)
+{
+	if (__libc_single_threaded) {
+		large_used += bytes;
+	} else {
+		__atomic_fetch_add(&large_used, bytes, __ATOMIC_RELAXED);
+	}
+}
 
 static void *descriptor_page(void *ctx)
 {
@@ -72,7 +83,7 @@ static void *range_take(size_t size, size_t align, bool *zeros)
 		return NULL;
 	}
 	size = loam_size_round_up(size, LOAM_PAGE_SIZE);
-	__atomic_fetch_add(&large_used, size, __ATOMIC_RELAXED);
+	large_count(size);
 	unsigned char *block =
 		malloc_heap.base + (start - (uintptr_t)malloc_heap.base);
 	*zeros = malloc_memory_use(block, size);
@@ -95,7 +106,7 @@ bool malloc_large_free(void *block)
 	if (loam_arena_free(&malloc_heap.large, (uintptr_t)block, &size) != 0) {
 		return false;
 	}
-	__atomic_fetch_sub(&large_used, size, __ATOMIC_RELAXED);
+	large_count((size_t)0 - size);
 	return true;
 }
 
@@ -132,7 +143,7 @@ static bool resize_here(void *block, size_t old_size, size_t size)
 		    0) {
 		return false;
 	}
-	__atomic_fetch_add(&large_used, size - old_size, __ATOMIC_RELAXED);
+	large_count(size - old_size);
 	if (size > old_size) {
 		(void)malloc_memory_use((unsigned char *)block + old_size,
 					size - old_size);
