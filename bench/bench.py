@@ -218,7 +218,7 @@ def machine():
 
 def main():
 	parser = argparse.ArgumentParser()
-	parser.add_argument("--runs", type=int, default=5)
+	parser.add_argument("--runs", type=int, default=3)
 	parser.add_argument("--only", default="")
 	parser.add_argument("--no-frames", action="store_true")
 	options = parser.parse_args()

@@ -174,11 +174,11 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
 	if (!LOAM_SLAB_TOP_STORED) {
 		LOAM_COMPILER_HIDE(code);
 	}
-	void **top = cpu->top[code];
-	void *object = top[-1];
+	void **top = cpu->top[code] - 1;
+	void *object = *top;
 	if (LOAM_LIKELY(object != NULL)) {
 		if (LOAM_SLAB_TOP_STORED) {
-			cpu->top[code] = top - 1;
+			cpu->top[code] = top;
 		}
 		*LOAM_SLAB_SHADOW_AT(slabs, object) = (uint8_t)code;
 		if (!LOAM_SLAB_TOP_STORED) {
