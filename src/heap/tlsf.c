@@ -549,23 +549,6 @@ static inline void tlsf_replace_head(struct loam_heap *heap,
 	}
 }
 
-/* Makes the first block of a list live with this word; the rest stays free. */
-static inline void tlsf_split(struct loam_heap *heap, tlsf_t *block,
-			      uint32_t list, uint32_t word)
-{
-	uint32_t rest = tlsf_header(block)->word - word;
-	tlsf_t *behind = block + tlsf_span(word);
-	uint32_t rest_list = tlsf_list(tlsf_size(rest));
-	if (rest_list == list) {
-		tlsf_replace_head(heap, block, behind, list);
-	} else {
-		tlsf_remove_head(heap, block, list);
-		tlsf_insert(heap, behind, rest_list);
-	}
-	tlsf_mark_free(behind, rest);
-	tlsf_set(block, word);
-}
-
 /* Cuts a live block to the size of `word`, if the rest can be a block. */
 static void tlsf_trim(struct loam_heap *heap, tlsf_t *block, uint32_t word)
 {
@@ -678,18 +661,40 @@ static inline tlsf_t *tlsf_first(const struct loam_heap *heap, uint32_t list)
 	return block;
 }
 
-/* `size` units out of the first block of a list. */
+/*
+ * A block with this word out of the first one of a list, which has no more than
+ * that, or whose rest belongs into another list.
+ */
+static LOAM_NOINLINE void *tlsf_cut_apart(struct loam_heap *heap, tlsf_t *block,
+					  uint32_t list, uint32_t word)
+{
+	uint32_t rest = tlsf_header(block)->word - word;
+	if (tlsf_size(rest) < TLSF_MIN) {
+		word = tlsf_take(heap, block, list);
+	} else {
+		tlsf_t *behind = block + tlsf_span(word);
+		tlsf_remove_head(heap, block, list);
+		tlsf_make_free(heap, behind, rest);
+		tlsf_set(block, word);
+	}
+	heap_count_alloc(heap, tlsf_usable_bytes(word));
+	return block;
+}
+
+/* `size` units out of the first block of a list, whose rest stays free. */
 static LOAM_NOINLINE void *tlsf_cut(struct loam_heap *heap, uint32_t list,
 				    uint32_t size)
 {
 	tlsf_t *block = tlsf_first(heap, list);
 	uint32_t word = size << TLSF_SIZE_SHIFT;
-	uint32_t has = tlsf_header(block)->word - TLSF_FREE;
-	if (has - word < TLSF_MIN << TLSF_SIZE_SHIFT) {
-		word = tlsf_take(heap, block, list);
-	} else {
-		tlsf_split(heap, block, list, word);
+	uint32_t rest = tlsf_header(block)->word - word;
+	if (tlsf_list(tlsf_size(rest)) != list) {
+		return tlsf_cut_apart(heap, block, list, word);
 	}
+	tlsf_t *behind = block + tlsf_span(word);
+	tlsf_replace_head(heap, block, behind, list);
+	tlsf_mark_free(behind, rest);
+	tlsf_set(block, word);
 	heap_count_alloc(heap, tlsf_usable_bytes(word));
 	return block;
 }
