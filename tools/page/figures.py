@@ -73,6 +73,14 @@ def of_tlsf(heap):
     return number(heap["time"]["ratio"], 2) + mark
 
 
+def of_glibc(runs, name):
+    """Rows of the same kind, with the C library's time for one."""
+    cells = []
+    for heaps in runs.values():
+        cells.append(number(heaps[name]["time"]["ratio"] / heaps["glibc"]["time"]["ratio"], 2))
+    return row(["`%s` of `glibc`'s" % name] + cells)
+
+
 def over_live(heap):
     return number(heap["memory"]["overhead"], 2)
 
@@ -123,8 +131,9 @@ def main():
         fill_in("reference", reference(run(loam, scratch, "--rounds", "15")))
         runs = {}
         for trace in TRACES:
-            runs[trace] = run(loam, scratch, "--rounds", "9", "traces/%s.trace.xz" % trace)
-        fill_in("time", table(runs, of_tlsf))
+            runs[trace] = run(loam, scratch, "--rounds", "21", "traces/%s.trace.xz" % trace)
+        both = [of_glibc(runs, "tlsf"), of_glibc(runs, "slab")]
+        fill_in("time", table(runs, of_tlsf) + both)
         fill_in("peak", table(runs, over_live))
         patterns = {}
         for name in ["uniform", "bimodal", "phases", "stack", "queue", "random", "robson"]:
