@@ -141,6 +141,12 @@ static LOAM_ALWAYS_INLINE bool loam_frame_push_claimed(
 }
 
 /*
+ * While memory gathers, a CPU empties its stacks once in so many frees: what
+ * lies at their bottom may be all that keeps tracts from being whole.
+ */
+#define LOAM_GATHER_FREES 1024u
+
+/*
  * The stack of a CPU that a freed frame goes to while memory gathers: its tract
  * may be one that is to become whole. index: which of its locals.
  */

@@ -216,12 +216,6 @@ static bool stack_drain_all(struct loam_frames *frames, struct loam_zone *zone,
 	return count != 0;
 }
 
-/*
- * While memory gathers, a CPU empties its stacks once in so many frees: what
- * lies at their bottom may be all that keeps tracts from being whole.
- */
-#define GATHER_FREES 1024u
-
 bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn)
 {
 	bool pushed = false;
@@ -230,7 +224,7 @@ bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn)
 	struct loam_frame_local *local = &cpu->locals[0];
 	if (loam_frame_cpu_try(cpu)) {
 		local->gathered++;
-		if (local->gathered < GATHER_FREES) {
+		if (local->gathered < LOAM_GATHER_FREES) {
 			pushed = loam_frame_push_claimed(
 				frames,
 				loam_frame_stack_for(frames, cpu, 0, pfn), pfn);
@@ -246,7 +240,7 @@ static void stack_put(struct loam_frames *frames, struct loam_zone *zone,
 		      struct loam_frame_cpu *cpu, loam_pfn_t pfn)
 {
 	struct loam_frame_local *local = &cpu->locals[zone->local];
-	if (local->gathered >= GATHER_FREES) {
+	if (local->gathered >= LOAM_GATHER_FREES) {
 		local->gathered = 0;
 		(void)stack_drain_all(frames, zone, &local->stack);
 		(void)stack_drain_all(frames, zone, &local->home);

@@ -79,9 +79,25 @@ void loam_proc_page_put(struct loam_procs *procs, loam_pfn_t pfn)
 	}
 }
 
+/* Where such a frame goes; NULL: the CPU's stacks are to be emptied first. */
+static LOAM_ALWAYS_INLINE struct loam_frame_stack *page_stack(
+	const struct loam_frames *frames, struct loam_frame_cpu *cpu,
+	loam_pfn_t pfn, uint32_t gathers)
+{
+	struct loam_frame_local *local = &cpu->locals[0];
+	if (LOAM_LIKELY(gathers == 0)) {
+		return &local->stack;
+	}
+	if (local->gathered + 1 >= LOAM_GATHER_FREES) {
+		return NULL;
+	}
+	local->gathered++;
+	return loam_frame_stack_for(frames, cpu, 0, pfn);
+}
+
 /*
  * Gives back frames that have one reference, as long as they go onto the CPU's
- * stack, which is entered once for all. Returns how many that were.
+ * stacks, which are entered once for all. Returns how many that were.
  */
 static unsigned page_push_run(struct loam_frames *frames,
 			      const loam_pfn_t *pfns, unsigned count)
@@ -90,11 +106,16 @@ static unsigned page_push_run(struct loam_frames *frames,
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
 	uint32_t gathers = __atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
-	if (LOAM_LIKELY(gathers == 0) && loam_frame_cpu_try(cpu)) {
+	if (loam_frame_cpu_try(cpu)) {
 		while (done < count &&
-		       loam_frame_is_plain(frames, cpu, pfns[done], 0) &&
-		       loam_frame_push_claimed(frames, &cpu->locals[0].stack,
-					       pfns[done])) {
+		       loam_frame_is_plain(frames, cpu, pfns[done], 0)) {
+			struct loam_frame_stack *stack =
+				page_stack(frames, cpu, pfns[done], gathers);
+			if (stack == NULL ||
+			    !loam_frame_push_claimed(frames, stack,
+						     pfns[done])) {
+				break;
+			}
 			done++;
 		}
 		loam_frame_cpu_done(cpu);
