@@ -18,8 +18,8 @@
 
 /*
  * Most areas of memory that the frame floor keeps apart: nodes, and parts of
- * one with a hole of more than 16 GiB in between. At most 80. With 1 all memory is
- * one, and nothing of what areas need is there.
+ * one with a hole of more than 16 GiB in between. At most 80. With 1 all memory
+ * is one, and nothing of what areas need is there.
  */
 #ifndef LOAM_FRAME_AREAS
 #define LOAM_FRAME_AREAS 8u
