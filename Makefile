@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 MEM ?= 128M
 BOOT ?= multiboot
 LAYOUT ?= higher
+NUMA ?= 1
 PAE ?= 0
 CMD ?=
 DEBUG ?= 0
@@ -58,6 +59,7 @@ help:
 ##                         (the same by UEFI firmware; ARCH=x86_64)
 ##     ARCH=i386           or x86_64: four levels of page tables, or five with
 ##                         APPEND=levels=5
+##     NUMA=1              memory nodes, among which memory and CPUs are shared out
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
 ##     PAE=1               three levels of page tables: all memory above 4 GiB, and
@@ -105,7 +107,7 @@ help:
 run:
 	@scripts/deps.sh run $(filter grub uefi,$(BOOT))
 	@$(MAKE_JOBS) kernel programs
-	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' \
+	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' NUMA='$(NUMA)' \
 		MODULES='$(PROGRAMS)' \
 		CMD=$(call quote,$(CMD)) GDB='$(GDB)'
 

@@ -156,6 +156,23 @@ static void cpus_start_one(struct cpu *cpu)
 	}
 }
 
+/*
+ * Gives each CPU the memory of its node: this one, which nothing interrupts
+ * meanwhile, and those that are not running yet.
+ */
+static void cpus_settle(unsigned count)
+{
+	uintptr_t flags = cpu_read_eflags();
+
+	cpu_cli();
+	for (unsigned i = 0; i < count; i++) {
+		cpus[i].node = startup_node(cpus[i].apic_id);
+		/* Of a node that has none the floor knows nothing: node 0. */
+		(void)loam_frame_set_cpu_node(&kernel.frames, i, cpus[i].node);
+	}
+	cpu_write_eflags(flags);
+}
+
 void cpus_start(void)
 {
 	uint32_t ids[CPUS_MOST];
@@ -175,6 +192,7 @@ void cpus_start(void)
 	uintptr_t state = task_lock();
 	cpus_count = count;
 	task_unlock(state);
+	cpus_settle(count);
 	for (unsigned i = 1; i < count; i++) {
 		cpus_start_one(&cpus[i]);
 	}

@@ -50,6 +50,7 @@ struct cpu {
 	struct cpu_local local; /* first: the segment's base points here */
 	unsigned number;        /* c */
 	uint32_t apic_id;       /* c */
+	unsigned node;          /* c: of memory */
 	volatile enum cpu_state state; /* t */
 
 	/* task.c */

@@ -5,6 +5,7 @@
 #include <loam/mem.h>
 
 #include "console.h"
+#include "cpus.h"
 #include "kernel.h"
 #include "report.h"
 
@@ -177,22 +178,66 @@ void report_owners(void)
 	print_modules();
 }
 
+static void print_zone(const struct loam_zone_stats *s)
+{
+	kprintf("  %-7s 0x%06x  0x%06x  %8llu  %8llu  %6llu  %9llu  %9llu\n",
+		s->name, (unsigned)s->first, (unsigned)s->end, (ull)s->managed,
+		(ull)s->free, (ull)s->cached, (ull)s->untouched,
+		(ull)s->peak_used);
+}
+
+/* The zones of one area; empty ones only of a machine that has no other. */
+static void print_area(unsigned area)
+{
+	bool alone = loam_frame_area_count(&kernel.frames) == 1;
+	struct loam_zone_stats stats;
+
+	for (unsigned i = 0; i < LOAM_ZONE_COUNT; i++) {
+		loam_frame_area_stats(&kernel.frames, area,
+				      (enum loam_zone_id)i, &stats);
+		if (alone || stats.first != stats.end) {
+			print_zone(&stats);
+		}
+	}
+}
+
+/* Which nodes there are, how far from each other, and whose CPUs are whose. */
+static void print_nodes(void)
+{
+	const struct loam_frames *frames = &kernel.frames;
+
+	for (unsigned node = 0; node < frames->node_count; node++) {
+		kprintf("  node %u: cpus", node);
+		for (unsigned i = 0; i < cpus_count; i++) {
+			if (cpus[i].node == node) {
+				kprintf(" %u", i);
+			}
+		}
+		kprintf("; memory of nodes");
+		for (unsigned i = 0; i < frames->area_count; i++) {
+			kprintf(" %u", loam_frame_area_node(
+					       frames, frames->near[node][i]));
+		}
+		kprintf(", in this order\n");
+	}
+}
+
 void report_zones(void)
 {
-	struct loam_zone_stats stats[LOAM_ZONE_COUNT];
+	unsigned areas = loam_frame_area_count(&kernel.frames);
 
 	kprintf("\nzones, in frames\n");
 	kprintf("  zone    first     end        managed      free  cached  "
 		"untouched  peak used\n");
-	for (unsigned i = 0; i < LOAM_ZONE_COUNT; i++) {
-		const struct loam_zone_stats *s = &stats[i];
-		loam_frame_zone_stats(&kernel.frames, (enum loam_zone_id)i,
-				      &stats[i]);
-		kprintf("  %-7s 0x%06x  0x%06x  %8llu  %8llu  %6llu  %9llu  "
-			"%9llu\n",
-			s->name, (unsigned)s->first, (unsigned)s->end,
-			(ull)s->managed, (ull)s->free, (ull)s->cached,
-			(ull)s->untouched, (ull)s->peak_used);
+	for (unsigned area = 0; area < areas; area++) {
+		if (areas > 1) {
+			kprintf("  of node %u\n",
+				loam_frame_area_node(&kernel.frames, area));
+		}
+		print_area(area);
+	}
+	if (kernel.frames.node_count > 1) {
+		print_nodes();
 	}
 	kprintf("  free blocks by order (2^order frames)\n  zone   ");
 	for (unsigned order = 0; order < LOAM_ORDER_COUNT; order++) {
@@ -200,9 +245,12 @@ void report_zones(void)
 	}
 	kprintf("\n");
 	for (unsigned i = 0; i < LOAM_ZONE_COUNT; i++) {
-		kprintf("  %-7s", stats[i].name);
+		struct loam_zone_stats stats;
+		loam_frame_zone_stats(&kernel.frames, (enum loam_zone_id)i,
+				      &stats);
+		kprintf("  %-7s", stats.name);
 		for (unsigned order = 0; order < LOAM_ORDER_COUNT; order++) {
-			kprintf("%6llu", (ull)stats[i].free_blocks[order]);
+			kprintf("%6llu", (ull)stats.free_blocks[order]);
 		}
 		kprintf("\n");
 	}

@@ -46,7 +46,7 @@ struct loam_acpi {
  * Looks for the root pointer where a BIOS puts it: the first KiB of the
  * extended BIOS data area, then 0xE0000 to 0xFFFFF, at multiples of 16. UEFI
  * and Multiboot 2 hand it over instead. Returns its address, or LOAM_PHYS_NONE.
- * Cost: O(8192) reads of 20 bytes.
+ * Cost: some 560 reads of 256 bytes.
  */
 loam_phys_t loam_acpi_find_root(const struct loam_acpi_source *source);
 

@@ -147,6 +147,11 @@ struct loam_boot_machine {
 	 * itself allocates lies below it.
 	 */
 	loam_phys_t early_end;
+	/*
+	 * What the firmware says of memory nodes, or NULL if nothing: called
+	 * once, before memory is handed to the frames. May be NULL itself.
+	 */
+	const struct loam_topology *(*topology)(void *ctx);
 	/* Loads the permanent root table. */
 	void (*switch_root)(void *ctx, loam_phys_t root);
 	/* Called as each step of seed 004 is done: number, what it did. */

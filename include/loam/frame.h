@@ -78,7 +78,7 @@ int loam_frame_adopt_nodes(struct loam_frames *frames,
 
 /*
  * From here on the CPU's requests are served from the node's memory first, then
- * from others' by distance; memory below dma_end last of all. What it keeps is
+ * from others' by distance: each kind of memory in this order. What it keeps is
  * given back. A node may have no memory: the nearest is the CPU's home. The CPU
  * must not be in the frame floor meanwhile: call it before the CPU starts, or
  * on it. -LOAM_EINVAL: no such CPU or node.

@@ -219,6 +219,8 @@ boot_stack_top:
 
 section .init.bss nobits alloc noexec write align=4096
 
+global boot_directory
+global boot_tables
 boot_directory:
 	resb 4096
 boot_tables:

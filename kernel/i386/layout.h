@@ -48,6 +48,8 @@ extern char boot_stack_guard[]; /* a page that will be unmapped */
 extern char boot_stack_bottom[];
 extern char boot_stack_top[];
 extern uint32_t boot_early_end; /* physical memory mapped by the first map */
+extern char boot_directory[];   /* its root */
+extern char boot_tables[]; /* with PAE, the first of them is its directory */
 
 #define KERNEL_INIT_TEXT __attribute__((section(".init.text"), noinline))
 #define KERNEL_INIT_BSS __attribute__((section(".init.bss")))

@@ -10,7 +10,10 @@
 
 #include "cpu.h"
 #include "gdt.h"
+#include "layout.h"
 #include "mmu.h"
+
+#define PAGING_LARGE_ENTRY 0x83u /* present, writable, large */
 
 static struct loam_pt_geometry paging_pae;
 
@@ -40,6 +43,38 @@ const char *mmu_early_pages(void)
 		return "2 MiB";
 	}
 	return cpu_features.pse ? "4 MiB" : "4 KiB";
+}
+
+/*
+ * The first entry beyond what the temporary directory shows, 256 MiB above
+ * KERNEL_BASE, is free: one large page of whatever is asked for.
+ */
+void *mmu_early_map(loam_phys_t phys, size_t *bytes)
+{
+	const unsigned shift = KERNEL_PAE ? 21 : 22;
+	const uint32_t page = (uint32_t)1 << shift;
+	uint32_t offset = (uint32_t)phys & (page - 1);
+	uint64_t entry = (phys - offset) | PAGING_LARGE_ENTRY;
+
+	if (!mmu_early_maps() || phys >= mmu_reach_end()) {
+		return NULL;
+	}
+	if (KERNEL_PAE) {
+		uint64_t *entries = (uint64_t *)(void *)boot_tables;
+		entries[boot_early_end >> shift] = entry;
+	} else {
+		uint32_t *entries = (uint32_t *)(void *)boot_directory;
+		entries[(KERNEL_BASE + boot_early_end) >> shift] =
+			(uint32_t)entry;
+	}
+	cpu_write_cr3(cpu_read_cr3());
+	*bytes = page - offset;
+	return (void *)(KERNEL_BASE + boot_early_end + offset);
+}
+
+bool mmu_early_maps(void)
+{
+	return KERNEL_PAE || cpu_features.pse;
 }
 
 /* The tag of a vmalloc range holds a frame's number in 28 bits. */

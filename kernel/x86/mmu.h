@@ -20,6 +20,14 @@ void mmu_prepare(const char *cmdline);
 /* The size of the pages that the temporary tables use, for people. */
 const char *mmu_early_pages(void);
 
+/*
+ * Before the permanent tables: shows memory that the temporary ones do not, in
+ * the place of what was shown so before. *bytes is how far that goes. NULL: it
+ * cannot be shown. mmu_early_maps(): whether there is any that can.
+ */
+void *mmu_early_map(loam_phys_t phys, size_t *bytes);
+bool mmu_early_maps(void);
+
 /* Physical addresses below this can be mapped. */
 loam_phys_t mmu_reach_end(void);
 

@@ -6,6 +6,7 @@
 #include "../cmdline.h"
 #include "../console.h"
 #include "../machine.h"
+#include "acpi_tables.h"
 #include "cpu.h"
 #include "layout.h"
 #include "machine_stack.h"
@@ -111,6 +112,7 @@ void machine_describe(struct loam_boot_machine *machine, const char *cmdline)
 		.segments = segments,
 		.segment_count = machine_segment_count,
 		.early_end = boot_early_end,
+		.topology = acpi_tables_early,
 		.switch_root = machine_switch_root,
 		.step = machine_step,
 		.clock = cpu_features.tsc ? machine_clock : NULL,

@@ -290,6 +290,18 @@ unsigned startup_begin(uint32_t *ids, unsigned most)
 	return startup_list(topology, ids, most);
 }
 
+unsigned startup_node(uint32_t apic_id)
+{
+	const struct loam_topology *topology = acpi_tables_topology();
+
+	for (uint32_t i = 0; topology != NULL && i < topology->cpu_count; i++) {
+		if (topology->cpus[i].apic_id == apic_id) {
+			return topology->cpus[i].node;
+		}
+	}
+	return 0;
+}
+
 void startup_send(struct cpu *cpu, char *stack_end)
 {
 	struct startup_data *data = startup_data();

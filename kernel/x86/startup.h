@@ -27,6 +27,9 @@ void startup_reserve(struct loam_boot_info *info);
  */
 unsigned startup_begin(uint32_t *ids, unsigned most);
 
+/* The memory node of a CPU; 0 where nothing was said. In the same time. */
+unsigned startup_node(uint32_t apic_id);
+
 /*
  * Sends one on its way to cpus_arrive(), on a stack that ends there. One after
  * the other: the next may be sent when this one has arrived or was given up.

@@ -67,6 +67,19 @@ const char *mmu_early_pages(void)
 	return cpu_features.page1gb ? "1 GiB" : "2 MiB";
 }
 
+/* The temporary tables show all that firmware keeps its tables in. */
+void *mmu_early_map(loam_phys_t phys, size_t *bytes)
+{
+	(void)phys;
+	(void)bytes;
+	return NULL;
+}
+
+bool mmu_early_maps(void)
+{
+	return true;
+}
+
 loam_phys_t mmu_reach_end(void)
 {
 	loam_phys_t end = (loam_phys_t)1 << cpu_features.phys_bits;

@@ -34,6 +34,7 @@
 #define BIOS_AREA 0xe0000u
 #define BIOS_AREA_END 0x100000u
 #define RSDP_STEP 16u
+#define SCAN_BYTES 256u /* the most that a source is asked for */
 
 #define CHUNK 64u /* bytes that are summed at a time; divides a page */
 
@@ -55,15 +56,43 @@ static bool acpi_is_root(const unsigned char bytes[RSDP_BYTES])
 	       acpi_sum(bytes, RSDP_BYTES) == 0;
 }
 
+/* The first root pointer that begins in bytes[0..count), or count. */
+static size_t acpi_scan_block(const unsigned char *bytes, size_t count)
+{
+	size_t at = 0;
+	while (at + RSDP_BYTES <= count &&
+	       (bytes[at] != 'R' || !acpi_is_root(bytes + at))) {
+		at += RSDP_STEP;
+	}
+	return at + RSDP_BYTES <= count ? at : count;
+}
+
+/*
+ * Looks at all multiples of 16, of which most have nothing: so as many bytes
+ * are read at once as may be, and single ones only where that fails.
+ */
 static loam_phys_t acpi_scan(const struct loam_acpi_source *source,
 			     loam_phys_t from, loam_phys_t end)
 {
-	unsigned char bytes[RSDP_BYTES];
-	for (loam_phys_t at = from; at + RSDP_BYTES <= end; at += RSDP_STEP) {
-		if (source->read(source->ctx, at, bytes, sizeof(bytes)) &&
-		    acpi_is_root(bytes)) {
-			return at;
+	unsigned char bytes[SCAN_BYTES];
+	loam_phys_t at = from;
+	while (at + RSDP_BYTES <= end) {
+		size_t count =
+			end - at < SCAN_BYTES ? (size_t)(end - at) : SCAN_BYTES;
+		size_t step = SCAN_BYTES - RSDP_STEP;
+		if (!source->read(source->ctx, at, bytes, count)) {
+			count = RSDP_BYTES;
+			step = RSDP_STEP;
+			if (!source->read(source->ctx, at, bytes, count)) {
+				at += step;
+				continue;
+			}
 		}
+		size_t found = acpi_scan_block(bytes, count);
+		if (found != count) {
+			return at + found;
+		}
+		at += step;
 	}
 	return LOAM_PHYS_NONE;
 }

@@ -370,9 +370,12 @@ static int boot_frames(struct loam_kernel *kernel,
 	const struct loam_boot_layout *layout = &kernel->layout;
 	boot_cut_reach(kernel, machine);
 	loam_phys_t before = kernel->memblock.allocated_bytes;
-	int error = loam_frame_adopt(&kernel->frames, &kernel->memblock,
-				     layout->dma_end, layout->direct_size,
-				     layout->reach_end);
+	const struct loam_topology *topology =
+		machine->topology != NULL ? machine->topology(machine->ctx)
+					  : NULL;
+	int error = loam_frame_adopt_nodes(&kernel->frames, &kernel->memblock,
+					   layout->dma_end, layout->direct_size,
+					   layout->reach_end, topology);
 	if (error != 0) {
 		*why = "too little memory for the page frame descriptors";
 		return error;

@@ -20,9 +20,10 @@
  *
  * For each node the areas are in order: its own, then the others by distance
  * from it (SLIT), of several equally far the lowest. A request goes through
- * them in this order and takes in each what it prefers: high memory before
- * normal memory. DMA memory comes last, of whatever node, since those who need
- * it have no choice.
+ * them in this order for the memory it prefers, then for the next kind: a page
+ * of a program is in high memory, however far, before it is in normal memory,
+ * of which a 32-bit kernel has little; and DMA memory is for those who have no
+ * choice.
  *
  * A CPU's stacks serve one zone of normal and one of high memory, the nearest
  * that have any: its home. What it frees of other zones goes back to them, and
@@ -171,18 +172,11 @@ struct loam_zone *loam_frame_next_zone_of(struct loam_frames *frames,
 {
 	unsigned count = frames->area_count;
 	while (*step < count * (first + 1)) {
-		unsigned area = *step;
-		unsigned id = LOAM_ZONE_DMA;
-		if (*step < count * first) {
-			area = first == LOAM_ZONE_HIGH ? *step / 2 : *step;
-			id = first - (first == LOAM_ZONE_HIGH ? *step % 2 : 0);
-		} else {
-			area -= count * first;
-		}
-		++*step;
-		area = frames->near[node][area];
+		unsigned id = first - *step / count;
+		unsigned area = frames->near[node][*step % count];
 		struct loam_zone *zone =
 			&frames->zones[area * LOAM_ZONE_COUNT + id];
+		++*step;
 		if (zone->first != zone->end) {
 			return zone;
 		}

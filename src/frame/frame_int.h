@@ -106,8 +106,8 @@ static inline unsigned frame_node(const struct loam_frames *frames)
 
 /*
  * The zones that may serve a request of a CPU of the node, one after the other:
- * by nearness, in each area from the preferred kind of memory down, DMA memory
- * of any area after all else. Empty ones are left out. *step begins as 0.
+ * from the preferred kind of memory down, those of one kind by nearness. Empty
+ * ones are left out. *step begins as 0.
  */
 struct loam_zone *loam_frame_next_zone_of(struct loam_frames *frames,
 					  unsigned node, unsigned first,

@@ -119,6 +119,50 @@ KTEST(frames_zones, "DMA, normal and high requests get what they ask for")
 	loam_frame_free(&kernel.frames, normal, 0);
 }
 
+/* The area whose normal memory a CPU of the node gets: the nearest with any. */
+static unsigned near_area(unsigned node)
+{
+	const struct loam_frames *frames = &kernel.frames;
+
+	for (unsigned i = 0; i < frames->area_count; i++) {
+		struct loam_zone_stats stats;
+		unsigned area = frames->near[node][i];
+		loam_frame_area_stats(&kernel.frames, area, LOAM_ZONE_NORMAL,
+				      &stats);
+		if (stats.free > 64) {
+			return area;
+		}
+	}
+	return frames->area_count;
+}
+
+KTEST(frames_node, "X.4 each node's CPUs have the nearest memory")
+{
+	const struct loam_frames *frames = &kernel.frames;
+	loam_pfn_t pfns[16];
+
+	if (frames->node_count == 1 ||
+	    loam_frame_order_max(&kernel.frames) == 0) {
+		ktest_skip("there is one node");
+	}
+	unsigned cpu = loam_cpu_enter();
+	unsigned kept = frames->cpus[cpu].node;
+	for (unsigned node = 0; node < frames->node_count; node++) {
+		unsigned area = near_area(node);
+		EXPECT_EQ(loam_frame_set_cpu_node(&kernel.frames, cpu, node),
+			  0);
+		EXPECT_EQ(loam_frame_alloc_bulk(&kernel.frames, 16, pfns, 0),
+			  0);
+		for (unsigned i = 0; i < 16 && area < frames->area_count; i++) {
+			EXPECT(pfns[i] >= frames->areas[area].first);
+			EXPECT(pfns[i] < frames->areas[area].end);
+		}
+		loam_frame_free_bulk(&kernel.frames, 16, pfns);
+	}
+	EXPECT_EQ(loam_frame_set_cpu_node(&kernel.frames, cpu, kept), 0);
+	loam_cpu_leave(cpu);
+}
+
 KTEST(frames_range, "a range of frames lies where it was asked for")
 {
 	if (loam_frame_order_max(&kernel.frames) == 0) {

@@ -184,6 +184,16 @@ add damaged-wrap job_damaged "boot disk: a segment that wraps 4 GiB" \
 add damaged-far job_damaged "boot disk: a segment where no memory is" \
 	kernel $((52 + 64 + 15)) 32 'the kernel needs memory at 0x20110000-'
 
+# Memory of several nodes: of the first alone is some low, and some above 4 GiB.
+add numa-2 job_numa "$KERNEL" 2 4 512M \
+	'^  node 0: cpus 0 2; memory of nodes 0 1, in this order$
+^  node 1: cpus 1 3; memory of nodes 1 0, in this order$'
+add numa-pae job_numa "$(kernel_of higher-pae)" 3 2 5000M \
+	'^  node 0: cpus 0; memory of nodes 0 1 1 2, in this order$
+^  node 2: cpus; memory of nodes 2 1 1 0, in this order$'
+add numa-identity job_numa "$(kernel_of identity)" 2 1 256M \
+	'^  node 0: cpus 0; memory of nodes 0 1, in this order$'
+
 # The kernel for x86-64, where it was built.
 WIDE_KERNEL=$BUILD/kernel-x86_64.elf
 WIDE_PROGRAMS=$BUILD/programs-x86_64.tar
@@ -202,6 +212,9 @@ if [ -r "$WIDE_KERNEL" ]; then
 	add wide-other job_wide_other
 	add wide-map job_wide_map
 	add wide-large job_wide_large
+	add wide-numa job_numa "$WIDE_KERNEL" 4 4 2G \
+		'^  node 0: cpus 0; memory of nodes 0 1 2 3, in this order$
+^  node 2: cpus 2; memory of nodes 2 1 3 0, in this order$'
 	add wide-refused job_wide_refused
 	add wide-crash-write job_wide_crash write \
 		'^writing 0xffffffff8[0-9a-f]{7}: no page there'

@@ -73,6 +73,20 @@ job_wide_large() {
 			echo "instructions: $small, $large")"
 }
 
+# job_numa KERNEL NODES CPUS MEM LINES: every test on a machine of several nodes, and
+# their zones, as extended regular expressions, one a line.
+job_numa() {
+	local line
+	boot KERNEL="$1" NUMA="$2" SMP="$3" MEM="$4" CMD="zones; test; check" \
+		APPEND=quiet
+	guest_tap "$(basename "$1" .elf) of $2 nodes"
+	verdict "X.4 $(basename "$1" .elf), $2 nodes, $4: zones of each, in order" "$(
+		ended_well
+		while read -r line; do
+			holds "$guest_text" "$line"
+		done <<<"$5")"
+}
+
 # job_wide_refused: a CPU of 32 bits is told, and the emulator ends.
 job_wide_refused() {
 	local KERNEL=$WIDE_KERNEL

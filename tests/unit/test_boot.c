@@ -102,6 +102,41 @@ TEST(reach, "S4.27 memory whose descriptors find no room is left out, and told")
 	}
 }
 
+static struct loam_topology boot_topology;
+
+static const struct loam_topology *boot_find_topology(void *ctx)
+{
+	(void)ctx;
+	return &boot_topology;
+}
+
+TEST(nodes, "X.4 the machine's nodes reach the frames; CPUs have their own")
+{
+	memset(&boot_topology, 0, sizeof(boot_topology));
+	boot_topology.node_count = 2;
+	boot_topology.range_count = 1;
+	boot_topology.ranges[0] = (struct loam_topology_range){
+		.base = LOAM_MIB(64), .size = LOAM_MIB(64), .node = 1
+	};
+	boot_topology.distance[0][0] = LOAM_DISTANCE_LOCAL;
+	boot_topology.distance[1][1] = LOAM_DISTANCE_LOCAL;
+	boot_topology.distance[0][1] = LOAM_DISTANCE_REMOTE;
+	boot_topology.distance[1][0] = LOAM_DISTANCE_REMOTE;
+	boot_prepare(LOAM_MIB(128), &loam_pt_i386_pse);
+	boot_machine.topology = boot_find_topology;
+	boot_pc_map(LOAM_MIB(128));
+	EXPECT_EQ(boot_now(), 0);
+	EXPECT_EQ(loam_frame_area_count(&kernel.frames), 2);
+	EXPECT_EQ(loam_frame_set_cpu_node(&kernel.frames, 1, 1), 0);
+	hosted_cpu = 1;
+	loam_pfn_t pfn = loam_frame_alloc(&kernel.frames, 0, 0);
+	EXPECT(loam_pfn_to_phys(pfn) >= LOAM_MIB(64));
+	loam_frame_free(&kernel.frames, pfn, 0);
+	exercise();
+	hosted_cpu = 0;
+	exercise();
+}
+
 TEST(too_small, "S4.27 too little memory is a sentence, never a fault")
 {
 	unsigned came_up = 0;

@@ -166,7 +166,7 @@ TEST(local,
 		loam_frame_drain(&machine.frames);
 		hosted_cpu = 1;
 		take_all(order, LOAM_HIGH);
-		EXPECT_PLACES(NORMAL(1), HIGH(2), NORMAL(2), NORMAL(0), DMA(0));
+		EXPECT_PLACES(HIGH(2), NORMAL(1), NORMAL(2), NORMAL(0), DMA(0));
 		free_all(order);
 		loam_frame_drain(&machine.frames);
 		take_all(order, LOAM_DMA);
