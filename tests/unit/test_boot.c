@@ -137,6 +137,59 @@ TEST(nodes, "X.4 the machine's nodes reach the frames; CPUs have their own")
 	exercise();
 }
 
+/* A descriptor as UEFI has it, into the firmware's entries. */
+static void boot_descriptor(uint32_t type, uint64_t base, uint64_t pages,
+			    uint64_t attributes)
+{
+	const uint64_t descriptor[5] = { type, base, 0, pages, attributes };
+	EXPECT(kernel.info.entry_count < BOOT_ENTRIES);
+	EXPECT_EQ(
+		loam_memmap_efi_entry(descriptor, sizeof(descriptor),
+				      &boot_entries[kernel.info.entry_count++]),
+		0);
+}
+
+TEST(uefi, "S4.31 X.3 machines with 300 UEFI descriptors of odd types come up")
+{
+	static const uint32_t odd[] = { 0,  5,  6,           8,          9,
+					10, 11, 12,          13,         14,
+					15, 16, 0x70000001u, 0xffffffffu };
+	uint64_t random = 300;
+	for (unsigned machine = 0; machine < 20; machine++) {
+		boot_prepare(LOAM_MIB(128), &loam_pt_i386_pse);
+		/* The image and some memory behind it; the rest is anything. */
+		boot_descriptor(7, 0, 0x9f, 8);
+		boot_descriptor(2, LOAM_MIB(1), LOAM_MIB(15) >> 12, 8);
+		uint64_t page = LOAM_MIB(16) >> 12;
+		while (kernel.info.entry_count < 300) {
+			uint64_t pages = hosted_random(&random) % 180;
+			bool usable = hosted_random(&random) % 2 == 0;
+			uint32_t type = odd[hosted_random(&random) %
+					    LOAM_ARRAY_SIZE(odd)];
+			/* Empty ones, and some over what came before. */
+			uint64_t back = hosted_random(&random) % 8 == 0;
+			boot_descriptor(usable ? 1 + type % 4 : type,
+					(page - back) << 12, pages, 8);
+			page += pages;
+		}
+		/* As long as there are addresses, and where there are none. */
+		boot_descriptor(0xffffffffu, LOAM_GIB(8), UINT64_MAX, 8);
+		boot_descriptor(11, UINT64_MAX - 4095, 7, 0);
+		EXPECT_EQ(boot_now(), 0);
+		uint64_t pfn = 0;
+		uint64_t count = 0;
+		uint64_t usable = loam_memmap_usable_frames(&kernel.memmap);
+		while (loam_memmap_next_usable(&kernel.memmap, &pfn, &count)) {
+			pfn += count;
+		}
+		EXPECT(loam_frame_free_count(&kernel.frames) < usable);
+		EXPECT_EQ(pfn, loam_memmap_max_usable_pfn(&kernel.memmap));
+		exercise();
+		loam_boot_reclaim(&kernel);
+		exercise();
+	}
+}
+
 TEST(too_small, "S4.27 too little memory is a sentence, never a fault")
 {
 	unsigned came_up = 0;
