@@ -9,6 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 # What a user may set on the command line.
 MEM ?= 128M
 BOOT ?= multiboot
+SMP ?= 1
 LAYOUT ?= higher
 NUMA ?= 1
 PAE ?= 0
@@ -59,6 +60,7 @@ help:
 ##                         (the same by UEFI firmware; ARCH=x86_64)
 ##     ARCH=i386           or x86_64: four levels of page tables, or five with
 ##                         APPEND=levels=5
+##     SMP=1               its CPUs, at most 16
 ##     NUMA=1              memory nodes, among which memory and CPUs are shared out
 ##     LAYOUT=higher       the kernel at 0xC0100000; or identity: at 1 MiB, every
 ##                         address of 4 GiB being its physical one
@@ -109,7 +111,7 @@ run:
 	@$(MAKE_JOBS) kernel programs
 	@scripts/run KERNEL='$(KERNEL)' BOOT='$(BOOT)' MEM='$(MEM)' NUMA='$(NUMA)' \
 		MODULES='$(PROGRAMS)' \
-		CMD=$(call quote,$(CMD)) GDB='$(GDB)'
+		SMP='$(SMP)' CMD=$(call quote,$(CMD)) GDB='$(GDB)'
 
 kernel: $(KERNEL) $(BOOT_PARTS)
 	@:

@@ -23,7 +23,14 @@ bool process_fault(uintptr_t address, uint32_t error)
 	struct process *process = process_current();
 	unsigned access = fault_access(error);
 
-	if (process == NULL || process->ended) {
+	if (process == NULL) {
+		/* A kernel thread that lives in a space. */
+		struct loam_proc *space = task_current()->space;
+		return space != NULL &&
+		       loam_proc_fault(space, address, access) ==
+			       LOAM_FAULTED_OK;
+	}
+	if (process->ended) {
 		return false;
 	}
 	for (;;) {

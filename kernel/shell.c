@@ -16,6 +16,7 @@
 #include "report.h"
 #include "shell.h"
 #include "shell_process.h"
+#include "stress.h"
 
 #define SHELL_LINE 128u
 #define SHELL_CONTROL_C 3
@@ -223,6 +224,16 @@ static int shell_cpus(const char *argument)
 	return 0;
 }
 
+static int shell_stress(const char *argument)
+{
+	uint64_t seconds;
+
+	if (!shell_address(argument, 86400, &seconds)) {
+		return -LOAM_EINVAL;
+	}
+	return stress_run((unsigned)seconds);
+}
+
 /* cpu offline N, cpu online N */
 static int shell_cpu(const char *argument)
 {
@@ -287,6 +298,8 @@ static const struct shell_command shell_commands[] = {
 	{ "cpus", "", "CPUs: state, ticks, interrupts, what they run",
 	  shell_cpus },
 	{ "cpu", "WHAT N", "offline or online CPU N", shell_cpu },
+	{ "stress", "SECONDS", "storms on all CPUs, every byte examined",
+	  shell_stress },
 	{ "check", "", "every floor's check()", shell_check },
 	{ "test", "[WORD]", "tests; those with WORD; heaps: a suite on all",
 	  shell_test },

@@ -31,6 +31,7 @@ mkdir -p "$WORK"
 . "$ROOT/tests/qemu/disk_jobs.sh"
 . "$ROOT/tests/qemu/wide_jobs.sh"
 . "$ROOT/tests/qemu/heap_jobs.sh"
+. "$ROOT/tests/qemu/smp_jobs.sh"
 
 PATHS="multiboot bios grub"
 PROGRAMS=$BUILD/programs.tar
@@ -84,6 +85,7 @@ add pae-old job_pae_old
 add pae-5000M job_pae_all 5000M 1214000
 add pae-60G job_pae_all 60G 15660000
 add_heap_jobs
+add_smp_jobs
 for size in 5M 32M 128M 3000M 3584M 5000M; do
 	add "maps-$size" job_maps "$size"
 done

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+# The kernel on several CPUs, each a thread of the host; to be sourced.
+
+# smp_boot ARCH CPUS NAME=VALUE...: as boot, with the programs.
+smp_boot() {
+	local kernel=$KERNEL programs=$PROGRAMS arch=$1 cpus=$2
+	shift 2
+	if [ "$arch" = x86_64 ]; then
+		kernel=$BUILD/kernel-x86_64.elf
+		programs=$BUILD/programs-x86_64.tar
+	fi
+	boot KERNEL="$kernel" SMP="$cpus" MODULES="$programs" "$@"
+}
+
+# job_smp_tests ARCH CPUS: every test of the kernel, then a storm, with a CPU taken
+# away and brought back before it.
+job_smp_tests() {
+	smp_boot "$1" "$2" MEM=128M TIMEOUT=240 CMD="test; cpu offline 1; check;\
+cpu online 1; stress 2; check"
+	guest_tap "$1, $2 CPUs"
+	verdict "X.8 $1, $2 CPUs: all come, and all they do is well" "$(
+		ended_well
+		holds "$guest_text" "^cpus: $2 of $2 online"
+		holds "$guest_text" '^cpu 1: offline, its caches given back$'
+		holds "$guest_text" '^cpu 1: online$'
+		holds "$guest_text" '^stress: [1-9][0-9]* blocks .* 0 bytes wrong$'
+		holds "$guest_text" \
+			'^stress: [1-9].* [1-9][0-9]* of them refused, 0 wrongly'
+		holds "$guest_text" '^stress: 0 programs failed$')"
+}
+
+# job_smp_dead ARCH: a CPU that does not start is left out, with a word.
+job_smp_dead() {
+	smp_boot "$1" 3 MEM=64M CMD="cpus; check" APPEND="quiet cpus_dead=1"
+	verdict "X.8 $1: a CPU that does not start is left out" "$(
+		ended_well
+		holds "$guest_text" '^cpu 1 .* left out: it did not start'
+		holds "$guest_text" '^cpus: 2 of 3 online')"
+}
+
+# job_smp_stop ARCH: a fault on one CPU stops the others and tells of them.
+job_smp_stop() {
+	smp_boot "$1" 3 MEM=64M CMD="crash panic" APPEND=quiet
+	verdict "X.8 $1: a report says what every CPU was doing" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" '^panic: as was asked for'
+		[ "$(printf '%s\n' "$guest_text" | grep -cE '^CPU [012]: ')" -eq 2 ] ||
+			echo "not both of the others are told of")"
+}
+
+# job_smp_none: a CPU without an interrupt controller of its own is one alone.
+job_smp_none() {
+	smp_boot i386 2 MEM=64M CPU=486,-apic CMD="test process; check"
+	guest_tap "486, no APIC"
+	verdict "X.8 a 486 without an APIC runs on one CPU" "$(
+		ended_well
+		holds "$guest_text" 'cpus: one alone')"
+}
+
+add_smp_jobs() {
+	local arch
+	for arch in i386 x86_64; do
+		add "smp-2-$arch" job_smp_tests "$arch" 2
+		add "smp-4-$arch" job_smp_tests "$arch" 4
+		add "smp-dead-$arch" job_smp_dead "$arch"
+		add "smp-stop-$arch" job_smp_stop "$arch"
+	done
+	add smp-none job_smp_none
+}
