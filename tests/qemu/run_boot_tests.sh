@@ -186,13 +186,13 @@ add damaged-wrap job_damaged "boot disk: a segment that wraps 4 GiB" \
 add damaged-far job_damaged "boot disk: a segment where no memory is" \
 	kernel $((52 + 64 + 15)) 32 'the kernel needs memory at 0x20110000-'
 
-# Memory of several nodes: of the first alone is some low, and some above 4 GiB.
+# Memory of several nodes; of the third one, all is above 4 GiB, and no CPU.
 add numa-2 job_numa "$KERNEL" 2 4 512M \
 	'^  node 0: cpus 0 2; memory of nodes 0 1, in this order$
 ^  node 1: cpus 1 3; memory of nodes 1 0, in this order$'
 add numa-pae job_numa "$(kernel_of higher-pae)" 3 2 5000M \
-	'^  node 0: cpus 0; memory of nodes 0 1 1 2, in this order$
-^  node 2: cpus; memory of nodes 2 1 1 0, in this order$'
+	'^  node 0: cpus 0; memory of nodes 0 1 2, in this order$
+^  node 2: cpus; memory of nodes 2 1 0, in this order$'
 add numa-identity job_numa "$(kernel_of identity)" 2 1 256M \
 	'^  node 0: cpus 0; memory of nodes 0 1, in this order$'
 
