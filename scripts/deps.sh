@@ -94,6 +94,7 @@ need_bench() {
 need_check() {
 	need_sanitizers
 	need clang-format-14 "clang-format 14" format_is_14
+	need spin "the model checker Spin" have spin
 }
 
 # What the tests of the tool need: packed traces, and a browser for its page.

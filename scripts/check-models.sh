@@ -1,0 +1,40 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Checks the models of what runs without locks: every order of their steps.
+#
+# usage: scripts/check-models.sh [root]
+#
+# A model says in its head which BROKEN=n it knows: each of these must be found to
+# be broken, or the check could not fail.
+set -u
+scripts=$(cd "$(dirname "$0")" && pwd)
+. "$scripts/tap.sh"
+cd "${1:-$scripts/..}" || exit 2
+
+scratch=$(mktemp -d) || exit 2
+trap 'rm -rf "$scratch"' EXIT
+
+# errors MODEL N: how many errors Spin finds in that variant, or what it says.
+errors() {
+	(
+		cd "$scratch" || exit
+		spin -DBROKEN="$2" -a "$1" >out 2>&1 &&
+			${GCC:-gcc} -O1 -w -DSAFETY -o pan pan.c >>out 2>&1 &&
+			./pan -m100000 >>out 2>&1
+		sed -n 's/.*errors: \([0-9]*\)$/\1/p; /search depth too small/p' out
+	)
+}
+
+for model in models/*.pml; do
+	[ -e "$model" ] || continue
+	file=$(pwd)/$model
+	found=$(errors "$file" 0)
+	tap "$model: nothing goes wrong in any order" \
+		"$([ "$found" = 0 ] || sed 's/^/# /' "$scratch/out" | tail -n 20)"
+	for n in $(sed -n 's/^ \* BROKEN=\([0-9]*\):.*/\1/p' "$model"); do
+		found=$(errors "$file" "$n")
+		tap "$model: BROKEN=$n is found" \
+			"$([ "${found:-0}" != 0 ] || echo "nothing is found")"
+	done
+done
+tap_end
