@@ -36,7 +36,10 @@
  * Who has what loaded is read without a lock. A CPU writes `loading` and then
  * loads the root; who asks has changed the tables and then reads it; a full
  * barrier on both sides. So either the CPU is seen, or it loads the root when
- * the change can be seen. models/shootdown.pml has all of this, and is checked.
+ * the change can be seen.
+ *
+ * models/shootdown.pml has requests, merged and single, and sleeping CPUs, in
+ * every order of their steps; not those who wait for each other, nor lazy ones.
  */
 
 #include <loam/host.h>
