@@ -256,7 +256,7 @@ def check_quiet(browser):
         if "Network.requestWillBeSent\"" in e["message"]
     ]
     # The browser's own first tab, from its own files, came before the page.
-    own = ("file:", "data:", "chrome:", "about:")
+    own = ("file:", "data:", "chrome:", "chrome-untrusted:", "about:")
     far = [url for url in asked if not url.startswith(own)]
     ok(not far, "opening it asked no network (%d requests)" % len(asked), *far)
 
