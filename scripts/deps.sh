@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes sure that the programs a target needs are there.
 #
-# usage: scripts/deps.sh run|test|check|tools|fuzz|bench|coverage|format [grub]
+# usage: scripts/deps.sh run|test|check|tools|fuzz|bench|coverage|format [grub|uefi]
 #
 # When nothing is missing this does nothing and prints nothing.  Otherwise, on
 # Debian and its derivatives, it installs the missing packages and no others;
@@ -112,7 +112,7 @@ missing=
 for target; do
 	case $target in
 	run) need_run ;;
-	grub) need_grub ;;
+	grub | uefi) need_grub ;;
 	test)
 		need_run
 		need_grub
