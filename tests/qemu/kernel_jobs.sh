@@ -150,6 +150,14 @@ two &; run spin &; ps; maps 2; pt 2 0x400000; meminfo; faults; kill 2; kill 99"
 		holds "$guest_text" '^MemTotal: +[0-9]+ kB$'
 		holds "$guest_text" '^  zero fill +[0-9]+$'
 		holds "$guest_text" '^there is no process 99$')"
+	verdict "X.9 ${prefix}meminfo: the sum of its parts is the whole" "$(
+		printf '%s\n' "$guest_text" | awk '
+			/^MemTotal: +[0-9]+ kB$/ { total = $2; next }
+			/^[A-Z][A-Za-z]*: +[0-9]+ kB$/ { sum += $2; parts++ }
+			END {
+				if (parts < 8 || total == 0 || sum != total)
+					print total, "and", sum, "in", parts
+			}')"
 	boot MEM=64M APPEND=quiet MODULES="$PROGRAMS" \
 		CMD="run nothing"
 	verdict "X.7 ${prefix}a program that does not exist is a failed command" "$(
