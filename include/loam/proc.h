@@ -200,7 +200,9 @@ int loam_proc_map(struct loam_proc *proc,
 
 /*
  * Removes what is mapped in the range, splitting regions at its ends; nothing
- * there is no error. O(log regions + pages that were present).
+ * there is no error. -LOAM_ENOMEM, and nothing has changed: a region was to be
+ * split, or a table copied that a fork shares. What is whole regions in tables
+ * of the space's own always goes. O(log regions + pages that were present).
  */
 int loam_proc_unmap(struct loam_proc *proc, uintptr_t start, size_t size);
 
