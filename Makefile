@@ -47,6 +47,7 @@ include mk/kernel.mk
 include mk/user.mk
 include mk/hosted.mk
 include mk/malloc.mk
+include mk/linux.mk
 
 .PHONY: help
 help:
@@ -90,6 +91,9 @@ help:
 ##   make bench          that and the frames against others, on two idle cores:
 ##                       a table, build/bench.json and build/bench.html
 ##   make bench-kernel   instructions per operation, and what bring-up costs
+##   make bench-linux    the same of Debian's own Linux in the same machine, beside
+##                       Loam's for x86-64, and the ratios; the packages are unpacked
+##                       into build/bench-linux, not installed
 ##   make lib            build/libloam.a for another kernel: ARCH=i386 or x86_64,
 ##                       CC=gcc or clang, CONFIG=your_config.h, LIB_CFLAGS=...
 ##   make install        the library and its headers to PREFIX=/usr/local
@@ -130,6 +134,13 @@ bench-kernel:
 	@scripts/deps.sh run
 	@$(MAKE_JOBS) kernel programs
 	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json '$(PROGRAMS)'
+
+.PHONY: bench-linux
+bench-linux:
+	@scripts/deps.sh linux
+	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher PAE=0 kernel programs linux-programs
+	@scripts/bench-linux build/kernel-x86_64.elf build/programs-x86_64.tar \
+		build/bench-linux
 
 .PHONY: heap-figures
 heap-figures:

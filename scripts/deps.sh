@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes sure that the programs a target needs are there.
 #
-# usage: scripts/deps.sh run|test|check|tools|fuzz|bench|coverage|format [grub|uefi]
+# usage: scripts/deps.sh run|test|check|tools|fuzz|bench|linux|coverage|format [grub|uefi]
 #
 # When nothing is missing this does nothing and prints nothing.  Otherwise, on
 # Debian and its derivatives, it installs the missing packages and no others;
@@ -91,10 +91,20 @@ need_bench() {
 	need valgrind valgrind have valgrind
 }
 
+# What puts Linux beside it: its module's build, and an archive to boot with. The
+# packages of Linux itself are scripts/linux-packages' to fetch.
+need_linux() {
+	need libelf1 "the library for ELF files" have_library libelf.so.1
+	need cpio cpio have cpio
+	need python3 python3 have python3
+}
+
 need_check() {
 	need_sanitizers
 	need clang-format-14 "clang-format 14" format_is_14
 	need spin "the model checker Spin" have spin
+	need cpio cpio have cpio
+	need python3 python3 have python3
 }
 
 # What the tests of the tool need: packed traces, and a browser for its page.
@@ -124,6 +134,10 @@ for target; do
 	bench)
 		need_malloc
 		need_bench
+		;;
+	linux)
+		need_run
+		need_linux
 		;;
 	tools) need_tools ;;
 	fuzz) need_sanitizers ;;
