@@ -50,6 +50,7 @@ need() {
 }
 
 need_run() {
+	need libc6-dev "the C library for programs" links gcc
 	need nasm nasm have nasm
 	need qemu-system-x86 qemu-system-i386 have qemu-system-i386
 }
