@@ -90,7 +90,8 @@ help:
 ##   make heap-figures   measure the heaps for docs/heaps.md, and draw its pictures
 ##   make bench          that and the frames against others, on two idle cores:
 ##                       a table, build/bench.json and build/bench.html
-##   make bench-kernel   instructions per operation, and what bring-up costs
+##   make bench-kernel   instructions per operation, also by 8 CPUs at once, and
+##                       what bring-up costs
 ##   make bench-linux    the same of Debian's own Linux in the same machine, beside
 ##                       Loam's for x86-64, and the ratios; the packages are unpacked
 ##                       into build/bench-linux, not installed
@@ -132,8 +133,9 @@ soak:
 .PHONY: bench-kernel
 bench-kernel:
 	@scripts/deps.sh run
-	@$(MAKE_JOBS) kernel programs
-	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json '$(PROGRAMS)'
+	@$(MAKE_JOBS) kernel programs build/qemu-lines.so
+	@scripts/bench-kernel '$(KERNEL)' build/bench-kernel.json '$(PROGRAMS)' \
+		build/qemu-lines.so
 
 .PHONY: bench-linux
 bench-linux:
@@ -184,7 +186,7 @@ coverage:
 	@scripts/coverage build/coverage $(UNIT_TESTS)
 
 test-programs: $(VARIANTS:%=unit-%) tools fuzz-programs check-programs kernel
-test-programs: example unit-threads malloc-programs programs
+test-programs: example unit-threads malloc-programs programs build/qemu-lines.so
 	@:
 check-programs: $(LIBRARY_CHECKS)
 	@:

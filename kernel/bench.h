@@ -11,4 +11,12 @@
  */
 int bench_run(void);
 
+/*
+ * The same for all CPUs at once: what a pair costs each of them, compared with
+ * one alone, and how many locks they took; and what it costs when one CPU makes
+ * and another one frees (bench_cpus.c). -LOAM_ENOENT: there is but one CPU, or
+ * an odd number.
+ */
+int bench_run_cpus(void);
+
 #endif

@@ -361,7 +361,7 @@ static const char *cpus_state_name(enum cpu_state state)
 void cpus_report(void)
 {
 	kprintf("cpu apic  state     ticks  switches  told  asked  sent joined "
-		"spared  served  pages   full  left  runs\n");
+		"spared  served  pages   full  left     locks  waited  runs\n");
 	for (unsigned i = 0; i < cpus_count; i++) {
 		const struct cpu *cpu = &cpus[i];
 		const struct cpu_counters *c = &cpu->counters;
@@ -371,7 +371,7 @@ void cpus_report(void)
 					   : "";
 		task_unlock(state);
 		kprintf("%3u %4u  %-7s %7llu %9llu %5llu %6llu %5llu %6llu "
-			"%6llu %7llu %6llu %6llu %5llu  %s\n",
+			"%6llu %7llu %6llu %6llu %5llu %9zu %7llu  %s\n",
 			i, cpu->apic_id, cpus_state_name(cpu->state),
 			(unsigned long long)c->ticks,
 			(unsigned long long)c->switches,
@@ -383,6 +383,7 @@ void cpus_report(void)
 			(unsigned long long)c->served,
 			(unsigned long long)c->pages,
 			(unsigned long long)c->full,
-			(unsigned long long)c->left, runs);
+			(unsigned long long)c->left, cpu->local.locks,
+			(unsigned long long)c->waited, runs);
 	}
 }

@@ -40,6 +40,7 @@ struct cpu_counters {
 	uint64_t pages;       /* ... by single pages */
 	uint64_t full;        /* ... by forgetting everything, many at once */
 	uint64_t left;        /* spaces it left, being lazy, instead */
+	uint64_t waited;      /* for locks that another CPU had */
 };
 
 /*

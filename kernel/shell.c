@@ -209,7 +209,9 @@ static int shell_test(const char *argument)
 
 static int shell_bench(const char *argument)
 {
-	(void)argument;
+	if (loam_streq(argument, "cpus")) {
+		return bench_run_cpus();
+	}
 	int error = bench_run();
 
 	/* What programs see, they measure themselves. */
@@ -303,7 +305,8 @@ static const struct shell_command shell_commands[] = {
 	{ "check", "", "every floor's check()", shell_check },
 	{ "test", "[WORD]", "tests; those with WORD; heaps: a suite on all",
 	  shell_test },
-	{ "bench", "", "instructions of each operation", shell_bench },
+	{ "bench", "[cpus]", "instructions of each operation; by all CPUs",
+	  shell_bench },
 	{ "crash", "KIND", "fail, to see what it looks like", crash },
 	{ "reboot", "", "start again", shell_reboot },
 	{ "poweroff", "", "turn the machine off", shell_poweroff },

@@ -121,6 +121,16 @@ build/record-probe: tests/tools/record_probe.c $(MAKEFILES_READ)
 
 -include build/record/preload.d build/record-probe.d
 
+# ------------------------------------------------ the emulator's plugin
+
+build/qemu-lines.so: tools/qemu/lines.c $(MAKEFILES_READ)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(GCC) $(BASE_CFLAGS) -O2 -g -fPIC -fvisibility=hidden -shared -MMD -MP \
+		$< -o $@
+
+-include build/qemu-lines.d
+
 # ------------------------------------------------ fuzzers
 
 FUZZERS := $(FUZZ_TESTS:%=build/fuzz/%)

@@ -15,7 +15,7 @@ struct task;
  * The first bytes of each CPU's struct cpu (../cpus.h), at whose address the
  * base of FS lies on i386, and that of GS on x86-64. The library's fast paths
  * find the CPU's layers here, so that they write no line that another CPU
- * touches. traps.asm knows the places of the last two.
+ * touches. traps.asm knows the places of the two stacks.
  */
 struct cpu_local {
 	struct cpu *self;
@@ -25,14 +25,17 @@ struct cpu_local {
 	struct task *running;
 	uintptr_t kernel_stack; /* of the next call of ring 3 (x86-64) */
 	uintptr_t user_stack;   /* for the moment between two stacks */
+	uintptr_t locks;        /* that it took so far; wraps */
 };
 
 #ifdef __x86_64__
 #define CPU_LOCAL_SEGMENT "gs"
 #define CPU_INC_HALF_WORD "incl" /* of a uintptr_t, the lower half */
+#define CPU_INC_WORD "incq"
 #else
 #define CPU_LOCAL_SEGMENT "fs"
 #define CPU_INC_HALF_WORD "incw"
+#define CPU_INC_WORD "incl"
 #endif
 
 /*
@@ -60,6 +63,15 @@ CPU_LOCAL_LOAD(uintptr_t, cpu_number, number)
 CPU_LOCAL_LOAD(struct loam_slab_cpu *, cpu_slabs, slabs)
 CPU_LOCAL_LOAD(struct loam_frame_cpu *, cpu_frames, frames)
 CPU_LOCAL_LOAD(struct task *, cpu_running, running)
+
+/* One more lock. */
+static inline void cpu_count_lock(void)
+{
+	__asm__ volatile(CPU_INC_WORD " %%" CPU_LOCAL_SEGMENT ":%c0"
+			 :
+			 : "i"(offsetof(struct cpu_local, locks))
+			 : "memory", "cc");
+}
 
 /* ---- what of it the library's configuration is, in both architectures ---- */
 

@@ -211,6 +211,7 @@ LOAM_NOINLINE static void spin_wait(struct loam_host_lock *lock,
 	unsigned turns = 0;
 	unsigned circles = 0;
 
+	cpu_this()->counters.waited++;
 	if (LOAM_DEBUG) {
 		spin_records[cpu_number()].wanted = lock;
 	}
@@ -233,6 +234,7 @@ LOAM_NOINLINE static void spin_wait(struct loam_host_lock *lock,
 static LOAM_ALWAYS_INLINE bool spin_take(struct loam_host_lock *lock,
 					 uintptr_t *word)
 {
+	cpu_count_lock();
 	*word = spin_draw(lock);
 	return LOAM_LIKELY(spin_turned(*word) == *word);
 }

@@ -48,6 +48,30 @@ job_smp_stop() {
 			echo "not both of the others are told of")"
 }
 
+# job_smp_bench ARCH: what a pair costs each of four CPUs, against one alone; no lock
+# is taken meanwhile, and no cache line written by two of them.
+job_smp_bench() {
+	local kernel=$KERNEL lines=$WORK/$job.lines begin end
+	[ "$1" = i386 ] || kernel=$BUILD/kernel-x86_64.elf
+	begin=$(nm "$kernel" | sed -n 's/^\([0-9a-f]*\) . bench_watch_begin$/\1/p')
+	end=$(nm "$kernel" | sed -n 's/^\([0-9a-f]*\) . bench_watch_end$/\1/p')
+	smp_boot "$1" 4 MEM=128M CMD="bench cpus; check" APPEND=quiet ICOUNT=1 \
+		TIMEOUT=240 QEMU_ARGS="-plugin $BUILD/qemu-lines.so,begin=0x\
+$begin,end=0x$end,out=$lines"
+	verdict "X.8 $1: a pair costs each of four CPUs what it costs one" "$(
+		ended_well
+		printf '%s\n' "$guest_text" | awk -F ' *[|] *' '
+			/pair, .*percent of a pair alone/ { n++; bad += $2 > 110 }
+			/frees?, percent of a pair alone/ { n++; bad += $2 > 300 }
+			/pair, .*locks for 100,000/ { n++; bad += $2 != 0 }
+			END { if (n != 8 || bad) print bad + 0 " bad rows of " n }')"
+	verdict "X.8 $1: pairs on four CPUs write no line that two of them write" "$(
+		[ "$(wc -l <"$lines")" -eq 5 ] || echo "not five windows"
+		head -n 3 "$lines" | awk '$1 < 12 || $2 != 0')"
+	verdict "X.8 $1: the plugin sees lines that two CPUs write, where they are" "$(
+		tail -n 2 "$lines" | awk '$2 == 0')"
+}
+
 # job_smp_none: a CPU without an interrupt controller of its own is one alone.
 job_smp_none() {
 	smp_boot i386 2 MEM=64M CPU=486,-apic CMD="test process; check"
@@ -64,6 +88,7 @@ add_smp_jobs() {
 		add "smp-4-$arch" job_smp_tests "$arch" 4
 		add "smp-dead-$arch" job_smp_dead "$arch"
 		add "smp-stop-$arch" job_smp_stop "$arch"
+		add "smp-bench-$arch" job_smp_bench "$arch"
 	done
 	add smp-none job_smp_none
 }
