@@ -25,7 +25,13 @@ static void need_long(void)
 KTEST(process_hello, "S3.8 S3.7 a program runs, gets its arguments, and ends")
 {
 	run_expect("hello", 0);
-	run_expect("hello two words", 3);
+	run_expect("hello two words", 0);
+	run_expect("exit 3", 3);
+	run_expect("exit 0", 0);
+	run_expect("exit", 255);
+	run_expect("exit 3 4", 255);
+	/* Its low byte is what a status has room for. */
+	run_expect("exit 258", 2);
 }
 
 KTEST(process_none, "a program that does not exist is not started")
