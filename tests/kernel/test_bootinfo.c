@@ -229,6 +229,92 @@ KTEST(bootinfo_efi, "S4.5 Multiboot 2: UEFI's own map comes first")
 	EXPECT(loam_streq(info.source, "Multiboot 2 map"));
 }
 
+/* -------- a UEFI map as some firmware has it -------- */
+
+#define EFI_DESCRIPTORS 300u
+#define EFI_STEP 48u
+#define EFI_PAGES 512u /* that they are about, each with one bit */
+#define EFI_WRITE_BACK 8u
+
+/*
+ * What a page is must not depend on the order of descriptors: it is usable if
+ * one says so and none says otherwise.
+ */
+static unsigned char efi_map[8 + 16 + EFI_DESCRIPTORS * EFI_STEP];
+
+struct efi_tale {
+	struct loam_memmap_entry entries[EFI_DESCRIPTORS];
+	struct loam_mem_range ranges[2 * EFI_DESCRIPTORS];
+	bool usable[EFI_PAGES];
+	bool forbidden[EFI_PAGES];
+};
+
+/* UEFI's types that are memory once the firmware has handed over. */
+static bool efi_is_usable(uint32_t type, uint32_t attributes)
+{
+	return attributes == EFI_WRITE_BACK &&
+	       ((type >= 1 && type <= 4) || type == 7);
+}
+
+static void efi_tell(struct efi_tale *tale)
+{
+	const uint32_t head[] = { sizeof(efi_map),    0,
+				  MULTIBOOT2_EFI_MAP, sizeof(efi_map) - 8,
+				  EFI_STEP,           1 };
+	uint32_t state = 1;
+
+	memcpy(efi_map, head, sizeof(head));
+	for (unsigned i = 0; i < EFI_DESCRIPTORS; i++) {
+		state = state * 1664525u + 1013904223u;
+		/* Types that are, types that are not, and some of a vendor's. */
+		uint32_t type =
+			i % 5 == 0 ? 0x80000000u + i : (state >> 8) % 20;
+		uint32_t first = (state >> 16) % (EFI_PAGES - 4);
+		uint32_t pages = (state >> 28) % 4;
+		uint32_t attributes = i % 7 == 0 ? 1 : EFI_WRITE_BACK;
+		const uint32_t words[EFI_STEP / 4] = {
+			type,  i, first << LOAM_PAGE_SHIFT,
+			0,     0, 0,
+			pages, 0, attributes,
+			0,     i, i
+		};
+		memcpy(efi_map + sizeof(head) + i * EFI_STEP, words, EFI_STEP);
+		for (uint32_t page = first; page < first + pages; page++) {
+			bool usable = efi_is_usable(type, attributes);
+			tale->usable[page] |= usable;
+			tale->forbidden[page] |= !usable;
+		}
+	}
+}
+
+KTEST(bootinfo_efi_many,
+      "X.3 Multiboot 2: 300 descriptors of UEFI's, many of odd types")
+{
+	struct efi_tale *tale = kzalloc(sizeof(*tale));
+	struct loam_memmap map;
+
+	EXPECT(tale != NULL);
+	efi_tell(tale);
+	loader_reset();
+	info.entries = tale->entries;
+	info.entry_capacity = EFI_DESCRIPTORS;
+	EXPECT_EQ(read_within(MULTIBOOT2_MAGIC, phys_of(efi_map)), 0);
+	EXPECT_EQ(info.entry_count, EFI_DESCRIPTORS);
+	loam_memmap_init(&map, tale->ranges, LOAM_ARRAY_SIZE(tale->ranges));
+	EXPECT_EQ(loam_memmap_add_e820(&map, info.entries, info.entry_count,
+				       sizeof(*info.entries), NULL),
+		  0);
+	EXPECT_EQ(loam_memmap_normalise(&map), 0);
+	EXPECT_EQ(loam_memmap_check(&map), 0);
+	for (uint32_t page = 0; page < EFI_PAGES; page++) {
+		uint32_t type = loam_memmap_type_at(
+			&map, (loam_phys_t)page << LOAM_PAGE_SHIFT);
+		EXPECT_EQ(type == LOAM_MEM_USABLE,
+			  tale->usable[page] && !tale->forbidden[page]);
+	}
+	kfree(tale);
+}
+
 KTEST(bootinfo_bad_tags,
       "S4.5 Multiboot 2: a tag that does not fit ends the walk")
 {

@@ -196,6 +196,27 @@ add numa-pae job_numa "$(kernel_of higher-pae)" 3 2 5000M \
 add numa-identity job_numa "$(kernel_of identity)" 2 1 256M \
 	'^  node 0: cpus 0; memory of nodes 0 1, in this order$'
 
+
+# Nodes that the map has no memory of, and a firmware that errs.
+add_srats() {
+	add "srat-empty-$2" job_srat "$1" "test; check" \
+		'^  node 0: cpus 0; memory of nodes 0, in this order$
+^  node 1: cpus 1; memory of nodes 0, in this order$' \
+		cpu:0:0 cpu:1:1 memory:0:0:0x8000000 memory:1:0x200000000:0x40000000
+	add "srat-none-$2" job_srat "$1" check \
+		'^  node 0: cpus 0; memory of nodes 0, in this order$
+^  node 1: cpus 1; memory of nodes 0, in this order$' \
+		cpu:0:0 cpu:1:1 memory:0:0:0x8000000
+	add "srat-twice-$2" job_srat "$1" check \
+		'SRAT: memory at 0x3000000 is claimed twice$
+SRAT: not used, all memory is one node' \
+		memory:0:0:0x4000000 memory:1:0x3000000:0x5000000
+	add "srat-cut-$2" job_srat "$1" check \
+		'SRAT: the entry at offset 128 says it has 40 of the 2 bytes left' \
+		memory:0:0:0x4000000 memory:1:0x4000000:0x4000000 rest:2:0x2801
+}
+add_srats "$KERNEL" i386
+
 # The kernel for x86-64, where it was built.
 WIDE_KERNEL=$BUILD/kernel-x86_64.elf
 WIDE_PROGRAMS=$BUILD/programs-x86_64.tar
@@ -217,6 +238,7 @@ if [ -r "$WIDE_KERNEL" ]; then
 	add wide-numa job_numa "$WIDE_KERNEL" 4 4 2G \
 		'^  node 0: cpus 0; memory of nodes 0 1 2 3, in this order$
 ^  node 2: cpus 2; memory of nodes 2 1 3 0, in this order$'
+	add_srats "$WIDE_KERNEL" x86-64
 	add wide-refused job_wide_refused
 	add wide-crash-write job_wide_crash write \
 		'^writing 0xffffffff8[0-9a-f]{7}: no page there'

@@ -87,6 +87,63 @@ job_numa() {
 		done <<<"$5")"
 }
 
+# bytes WIDTH:VALUE...: numbers of so many bytes each, the lowest first.
+bytes() {
+	local field value at
+	for field; do
+		value=$((${field#*:}))
+		for ((at = 0; at < ${field%%:*}; at++)); do
+			# shellcheck disable=SC2059
+			printf "\\x$(printf %02x $((value >> (8 * at) & 255)))"
+		done
+	done
+}
+
+# srat ENTRY...: a SRAT of these entries on standard output. An ENTRY is cpu:NODE:ID,
+# memory:NODE:BASE:SIZE or rest:FIELD (for bytes). The firmware makes its checksum.
+srat() {
+	local entry size=48 part
+	for entry; do
+		case $entry in
+		cpu:*) size=$((size + 16)) ;;
+		memory:*) size=$((size + 40)) ;;
+		*) size=$((size + ${entry:5:1})) ;;
+		esac
+	done
+	printf SRAT
+	bytes 4:$size 1:3 1:0
+	printf 'LOAM  LOAMTEST'
+	bytes 4:1 4:1 4:1 4:1 8:0
+	for entry; do
+		IFS=: read -ra part <<<"$entry"
+		case $entry in
+		cpu:*) bytes 1:0 1:16 "1:${part[1]}" "1:${part[2]}" 4:1 8:0 ;;
+		memory:*)
+			bytes 1:1 1:40 "4:${part[1]}" 2:0 "8:${part[2]}" \
+				"8:${part[3]}" 4:0 4:1 8:0
+			;;
+		*) bytes "${entry#rest:}" ;;
+		esac
+	done
+}
+
+# job_srat KERNEL COMMANDS LINES ENTRY...: two CPUs and 128 MiB, of which the firmware
+# says this; what the commands test is well, and these lines are printed.
+job_srat() {
+	local file=$WORK/$job.srat line
+	srat "${@:4}" >"$file"
+	boot KERNEL="$1" SMP=2 CMD="zones; $2" APPEND=quiet \
+		QEMU_ARGS="-acpitable file=$file"
+	[ "${2#test}" = "$2" ] ||
+		guest_tap "$(basename "$1" .elf) with a SRAT of ${*:4}"
+	verdict "X.4 $(basename "$1" .elf): a SRAT of ${*:4}" "$(
+		ended_well
+		while read -r line; do
+			holds "$guest_text" "$line"
+		done <<<"$3")"
+	rm -f "$file"
+}
+
 # job_wide_refused: a CPU of 32 bits is told, and the emulator ends.
 job_wide_refused() {
 	local KERNEL=$WIDE_KERNEL
