@@ -266,7 +266,7 @@ static void efi_tell(struct efi_tale *tale)
 	memcpy(efi_map, head, sizeof(head));
 	for (unsigned i = 0; i < EFI_DESCRIPTORS; i++) {
 		state = state * 1664525u + 1013904223u;
-		/* Types that are, types that are not, and some of a vendor's. */
+		/* Types that are, that are not, and some of a vendor's. */
 		uint32_t type =
 			i % 5 == 0 ? 0x80000000u + i : (state >> 8) % 20;
 		uint32_t first = (state >> 16) % (EFI_PAGES - 4);
