@@ -312,8 +312,12 @@ void report_cost(void)
 	kprintf("\ncost of bring-up\n");
 	kprintf("  memory for frames' metadata    %12s",
 		loam_format_size(text, kernel.metadata_bytes));
-	if (frames > 0 && frames < 0x400000) {
-		/* In tenths of a percent; 32 bits do for 16 GiB of frames. */
+	/* In tenths of a percent, by 32 bits: a thousand times 4 Mi fits. */
+	while (frames >= 0x400000) {
+		frames >>= 1;
+		kept >>= 1;
+	}
+	if (frames > 0) {
 		uint32_t share = (uint32_t)kept * 1000u / (uint32_t)frames;
 		kprintf(", %u.%u %% of memory", (unsigned)share / 10,
 			(unsigned)share % 10);
