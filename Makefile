@@ -162,6 +162,7 @@ test:
 	@$(MAKE_JOBS) PAE=1 LAYOUT=identity kernel
 	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher kernel programs
 	@$(MAKE_JOBS) DEBUG=1 kernel
+	@$(MAKE_JOBS) ARCH=x86_64 LAYOUT=higher PAE=0 DEBUG=1 kernel
 	@JOBS='$(JOBS)' VARIANTS='$(VARIANTS)' KERNEL='$(KERNEL)' \
 		scripts/run-tests $(SUITES)
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Bugs of the kernel's own, made to order, to see what they look like. */
 
+#include <loam/lock.h>
 #include <loam/mem.h>
 
 #include "arch.h"
 #include "console.h"
+#include "cpus.h"
 #include "crash.h"
 #include "kernel.h"
 #include "ktest.h"
@@ -91,15 +93,107 @@ static int crash_user(void)
 	return error;
 }
 
+/* -------- locks -------- */
+
+#define CRASH_LOCKS 4u
+
+static struct loam_lock crash_locks[CRASH_LOCKS] = {
+	LOAM_LOCK_INIT("north", LOAM_RANK_ARENA),
+	LOAM_LOCK_INIT("east", LOAM_RANK_ARENA),
+	LOAM_LOCK_INIT("south", LOAM_RANK_ARENA),
+	LOAM_LOCK_INIT("west", LOAM_RANK_ARENA),
+};
+static struct loam_lock crash_higher = LOAM_LOCK_INIT("up", LOAM_RANK_KSPACE);
+static unsigned crash_count;   /* CPUs in the circle */
+static unsigned crash_waiting; /* of these: that have not taken their own */
+
+/* Only these builds record who holds what. */
+static bool crash_has_records(void)
+{
+	if (!LOAM_DEBUG) {
+		kprintf("locks are watched by debug builds alone (DEBUG=1)\n");
+	}
+	return LOAM_DEBUG;
+}
+
+/*
+ * Takes its own lock, and when all have theirs, the next one's. As the host's
+ * locks, for those of the library would be found out of order at once.
+ */
+static void crash_circle_run(void *argument)
+{
+	struct loam_lock *own = argument;
+	size_t next = (size_t)(own - crash_locks + 1) % crash_count;
+
+	loam_host_lock(&own->host);
+	(void)__atomic_fetch_sub(&crash_waiting, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&crash_waiting, __ATOMIC_ACQUIRE) != 0) {
+		cpus_serve();
+		cpu_pause();
+	}
+	loam_host_lock(&crash_locks[next].host);
+	task_end();
+}
+
+/* As many CPUs as there are locks, each waiting for the next one. */
+static int crash_deadlock(void)
+{
+	uint32_t online = cpus_online();
+	struct cpu *chosen[CRASH_LOCKS];
+
+	if (!crash_has_records()) {
+		return -LOAM_EINVAL;
+	}
+	crash_count = 0;
+	while (crash_count < CRASH_LOCKS &&
+	       cpus_next(&online, &chosen[crash_count])) {
+		crash_count++;
+	}
+	if (crash_count < 2) {
+		kprintf("there is one CPU\n");
+		return -LOAM_EINVAL;
+	}
+	/* Nobody is to wait for one that this task has yet to make. */
+	task_keep();
+	crash_waiting = crash_count;
+	for (unsigned i = 0; i < crash_count; i++) {
+		if (task_create_on(chosen[i], "circle", crash_circle_run,
+				   &crash_locks[i]) == NULL) {
+			loam_panic("no memory for a circle");
+		}
+	}
+	task_unkeep();
+	task_sleep(crash_deadlock, TASK_FOREVER);
+	return 0;
+}
+
+LOAM_NOINLINE static void crash_take_first(void)
+{
+	loam_lock(&crash_locks[0]);
+	LOAM_COMPILER_BARRIER();
+}
+
+/* Its rank is higher than that of the one before. */
+static int crash_order(void)
+{
+	if (!crash_has_records()) {
+		return -LOAM_EINVAL;
+	}
+	crash_take_first();
+	loam_lock(&crash_higher);
+	return 0;
+}
+
 int crash(const char *kind)
 {
 	static const struct {
 		const char *name;
 		int (*run)(void);
 	} kinds[] = {
-		{ "write", crash_write }, { "opcode", crash_opcode },
-		{ "stack", crash_stack }, { "task", crash_task },
-		{ "panic", crash_panic }, { "user", crash_user },
+		{ "write", crash_write },       { "opcode", crash_opcode },
+		{ "stack", crash_stack },       { "task", crash_task },
+		{ "panic", crash_panic },       { "user", crash_user },
+		{ "deadlock", crash_deadlock }, { "lock-order", crash_order },
 	};
 
 	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(kinds); i++) {

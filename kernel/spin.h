@@ -16,7 +16,7 @@
  * spin_lock() is for who has interrupts off already; loam_host_lock() and
  * loam_host_unlock() are the same with interrupts kept out. While a CPU waits
  * it does what others wait for it to do (cpus_serve()). Debug builds remember
- * where each lock was taken, and find who waits in a circle (seam.c).
+ * where each lock was taken, and find who waits in a circle (x86/spin.c).
  *
  * Source: Reed and Kanodia, Synchronization with eventcounts and sequencers,
  * CACM 1979.

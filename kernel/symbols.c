@@ -31,14 +31,27 @@ const char *symbol_find(uintptr_t address, uintptr_t *offset)
 	return symbols[low - 1].name;
 }
 
-const char *symbol_format(char to[64], uintptr_t address)
+static const char *symbol_print(char to[64], const char *name, uintptr_t offset)
 {
-	uintptr_t offset;
-	const char *name = symbol_find(address, &offset);
-
 	if (name == NULL) {
 		return "?";
 	}
 	loam_snprintf(to, 64, "%s + 0x%x", name, (unsigned)offset);
 	return to;
+}
+
+const char *symbol_format(char to[64], uintptr_t address)
+{
+	uintptr_t offset = 0;
+	const char *name = symbol_find(address, &offset);
+
+	return symbol_print(to, name, offset);
+}
+
+const char *symbol_format_return(char to[64], uintptr_t address)
+{
+	uintptr_t offset = 0;
+	const char *name = symbol_find(address - 1, &offset);
+
+	return symbol_print(to, name, offset + 1);
 }

@@ -26,4 +26,10 @@ const char *symbol_find(uintptr_t address, uintptr_t *offset);
 /* "name + 0x12", or "?" without a name. to has at least 64 bytes. */
 const char *symbol_format(char to[64], uintptr_t address);
 
+/*
+ * The same for where a call returns to: behind one that never does, another
+ * function begins.
+ */
+const char *symbol_format_return(char to[64], uintptr_t address);
+
 #endif

@@ -103,7 +103,9 @@ void exception_trace_of(const struct task *task, uintptr_t pc, uintptr_t sp,
 			return;
 		}
 		kprintf("  %c %0*zx  %s\n", sure ? ' ' : '?', TRACE_DIGITS,
-			word, symbol_format(name, word));
+			word,
+			sure ? symbol_format_return(name, word)
+			     : symbol_format(name, word));
 	}
 }
 

@@ -30,7 +30,8 @@ _Noreturn void loam_host_panic(const char *message)
 	}
 	stop_begin();
 	kprintf("\npanic: %s\n", message);
-	exception_trace((uintptr_t)__builtin_return_address(0),
+	/* Within the call, for what is behind it may be another function. */
+	exception_trace((uintptr_t)__builtin_return_address(0) - 1,
 			(uintptr_t)__builtin_frame_address(0) +
 				2 * sizeof(uintptr_t),
 			*(uintptr_t *)__builtin_frame_address(0));

@@ -188,7 +188,7 @@ void spin_report(const struct cpu *cpu)
 		for (unsigned j = 0; j < SPIN_DEPTH && held->trace[j] != 0;
 		     j++) {
 			kprintf("    %0*zx  %s\n", SPIN_DIGITS, held->trace[j],
-				symbol_format(name, held->trace[j]));
+				symbol_format_return(name, held->trace[j]));
 		}
 	}
 	if (record->wanted != NULL) {
@@ -225,8 +225,10 @@ LOAM_NOINLINE static void spin_wait(struct loam_host_lock *lock,
 		}
 		circles = spin_in_circle(lock) ? circles + 1 : 0;
 		if (circles == SPIN_CIRCLE) {
-			loam_panic("deadlock: CPU %u waits for lock %s",
-				   (unsigned)cpu_number(), spin_name(lock));
+			loam_panic("deadlock: CPU %u waits for lock %s, "
+				   "which CPU %u holds",
+				   (unsigned)cpu_number(), spin_name(lock),
+				   spin_holder(lock));
 		}
 	}
 }

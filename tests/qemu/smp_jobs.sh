@@ -48,6 +48,68 @@ job_smp_stop() {
 			echo "not both of the others are told of")"
 }
 
+# job_smp_debug ARCH: the storms with assertions, and the order of locks watched.
+job_smp_debug() {
+	local programs=$PROGRAMS
+	[ "$1" = i386 ] || programs=$BUILD/programs-x86_64.tar
+	boot KERNEL="$BUILD/kernel-$1-debug.elf" SMP=4 MEM=128M TIMEOUT=240 \
+		MODULES="$programs" CMD="stress 3; check" APPEND=quiet
+	verdict "X.8 $1, 4 CPUs, assertions on: storms, and every check passes" "$(
+		ended_well
+		holds "$guest_text" '^stress: 0 programs failed$')"
+}
+
+# smp_crash ARCH CPUS KIND: a debug build that crashes.
+smp_crash() {
+	boot KERNEL="$BUILD/kernel-$1-debug.elf" SMP="$2" MEM=64M \
+		CMD="crash $3" APPEND=quiet
+}
+
+# after PATTERN: what follows the first line that matches, up to the next line that
+# is no trace's.
+after() {
+	printf '%s\n' "$guest_text" | awk -v pattern="$1" '
+		found && !/^  [ ?] [0-9a-f]/ && !/^stack trace/ { exit }
+		found
+		$0 ~ pattern { found = 1 }'
+}
+
+# job_smp_deadlock ARCH CPUS: each CPU waits for the lock of the next one: which, on
+# whom, and where it took its own, with the functions on both stacks.
+job_smp_deadlock() {
+	local cpu names=(north east south)
+	smp_crash "$1" "$2" deadlock
+	verdict "X.8 $1: a deadlock of $2 CPUs is found, with locks and stacks" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" '^panic: deadlock: CPU [0-9] waits for lock (north|east|south), which CPU [0-9] holds$'
+		for ((cpu = 0; cpu < $2; cpu++)); do
+			holds "$guest_text" "^CPU $cpu holds lock ${names[cpu]}, taken at\$"
+			holds "$guest_text" "^CPU $cpu waits for lock ${names[(cpu + 1) % $2]}\$"
+			holds "$(after "^CPU $cpu holds lock")" \
+				'crash_circle_run \+ 0x[1-9a-f]'
+		done
+		[ "$(printf '%s\n' "$guest_text" |
+			grep -c '^CPU [0-9]: in task "circle"$')" -eq $(($2 - 1)) ] ||
+			echo "not all of the others are told of"
+		[ "$(printf '%s\n' "$guest_text" | grep -cE \
+			'^    [0-9a-f]+  loam_host_lock \+ 0x')" -eq "$2" ] ||
+			echo "not every stack shows where it waits")"
+}
+
+# job_smp_order ARCH: a lock out of order, with where the other one was taken, and
+# the other CPU stopped.
+job_smp_order() {
+	smp_crash "$1" 2 lock-order
+	verdict "X.8 $1: a lock out of order is found, with both stacks" "$(
+		[ "$guest_status" -eq 1 ] || echo "status $guest_status"
+		holds "$guest_text" \
+			'^panic: lock up \(rank [0-9]+\) taken after north \(rank [0-9]+\)$'
+		holds "$(after '^panic: lock up')" 'crash_order \+ 0x[1-9a-f]'
+		holds "$(after '^CPU [01] holds lock north, taken at$')" \
+			'crash_take_first \+ 0x[1-9a-f]'
+		holds "$guest_text" '^CPU [01]: idle, at ')"
+}
+
 # job_smp_bench ARCH: what a pair costs each of four CPUs, against one alone; no lock
 # is taken meanwhile, and no cache line written by two of them.
 job_smp_bench() {
@@ -89,6 +151,10 @@ add_smp_jobs() {
 		add "smp-dead-$arch" job_smp_dead "$arch"
 		add "smp-stop-$arch" job_smp_stop "$arch"
 		add "smp-bench-$arch" job_smp_bench "$arch"
+		add "smp-debug-$arch" job_smp_debug "$arch"
+		add "smp-deadlock-2-$arch" job_smp_deadlock "$arch" 2
+		add "smp-deadlock-3-$arch" job_smp_deadlock "$arch" 3
+		add "smp-order-$arch" job_smp_order "$arch"
 	done
 	add smp-none job_smp_none
 }
