@@ -72,6 +72,8 @@
 #define BUDDY_ORDER_MAX 10u /* of blocks that are asked for first: 4 MiB */
 #define BUDDY_LOOKS 16u
 #define BUDDY_MIX 0x9e3779b1u
+/* Bytes of the largest block that leaves room for a whole unit before it. */
+#define BUDDY_PAGE_MAX (BUDDY_PAGE - LOAM_HEAP_ALIGN)
 
 #define BUDDY_LIVE 1u
 #define BUDDY_FIRST 2u  /* set in a span's first entry */
@@ -152,13 +154,12 @@ static inline header_t *buddy_header(const struct loam_heap *heap,
 			sizeof(header_t));
 }
 
-/* Writes the header of a live span, and the guard before it. */
-static inline void buddy_set_header(struct loam_heap *heap, uint32_t page,
-				    size_t size_bytes, uint32_t state)
+/* Writes a header that is at the page's start, or the guard before it too. */
+static inline void buddy_fill_header(header_t *header, uint32_t magic,
+				     size_t size_bytes)
 {
-	header_t *header = buddy_header(heap, page);
-	uint32_t magic = buddy_magic(page, size_bytes, state);
-	uint32_t *words = (void *)buddy_at(heap, page);
+	uintptr_t at = (uintptr_t)header & ~(uintptr_t)(LOAM_HEAP_ALIGN - 1);
+	uint32_t *words = (void *)at;
 	while ((void *)words < (void *)header) {
 		*words++ = magic;
 	}
@@ -166,6 +167,14 @@ static inline void buddy_set_header(struct loam_heap *heap, uint32_t page,
 	for (size_t i = 0; i < LOAM_ARRAY_SIZE(header->magic); i++) {
 		header->magic[i] = magic;
 	}
+}
+
+/* Writes the header of a live span, and the guard before it. */
+static inline void buddy_set_header(struct loam_heap *heap, uint32_t page,
+				    size_t size_bytes, uint32_t state)
+{
+	buddy_fill_header(buddy_header(heap, page),
+			  buddy_magic(page, size_bytes, state), size_bytes);
 }
 
 /* The header of a live span can be believed, and so can its guard. */
@@ -577,11 +586,56 @@ static uint32_t buddy_obtain(struct loam_heap *heap, uint32_t count,
 	return buddy_take(heap, page, at, count, flags) ? at : 0;
 }
 
-static void *buddy_alloc(struct loam_heap *heap, size_t size_bytes)
+/*
+ * The short way, for a block of one page: of the free spans of that size the
+ * first, or where none is free at all, the page at top if the table has its
+ * entry; with an owner that has no physical side. 0: the long way.
+ */
+static inline uint32_t buddy_short_way(const struct loam_heap *heap,
+				       size_t size_bytes)
 {
-	if (size_bytes == 0) {
-		return NULL;
+	const struct loam_heap_buddy *buddy = &heap->buddy;
+	if (size_bytes > BUDDY_PAGE_MAX || buddy_has_frames(heap)) {
+		return 0;
 	}
+	size_t top = buddy->top;
+	bool grows =
+		buddy->nonempty == 0 && top <= buddy->total &&
+		(top + 1) * sizeof(page_t) <= buddy->table_pages * BUDDY_PAGE;
+	return grows ? buddy->top : buddy->heads[0];
+}
+
+/* Memory behind a page, from an owner without a physical side. */
+static inline bool buddy_map_page(struct loam_heap *heap, uint32_t page)
+{
+	const struct loam_heap_owner *owner = heap->owner;
+	if (owner != NULL &&
+	    owner->map_pages(owner->context, buddy_at(heap, page), 1) != 1) {
+		return false;
+	}
+	heap_mapped(heap, 1);
+	return true;
+}
+
+/* Makes the page that is the short way's live. */
+static inline void buddy_claim_page(struct loam_heap *heap, uint32_t page)
+{
+	struct loam_heap_buddy *buddy = &heap->buddy;
+	page_t *table = buddy->table;
+	if (page == buddy->top) {
+		buddy->top++;
+	} else {
+		uint32_t next = table[page].next;
+		buddy->heads[0] = next;
+		buddy->nonempty &= ~(next == 0 ? 1u : 0u);
+		table[next].prev = 0; /* entry 0 is in no list: no harm */
+	}
+	table[page].span = 1u << BUDDY_SHIFT | BUDDY_LIVE | BUDDY_FIRST;
+}
+
+static LOAM_NOINLINE void *buddy_alloc_span(struct loam_heap *heap,
+					    size_t size_bytes)
+{
 	uint32_t page = 0;
 	uint32_t flags = 0;
 	if (heap_can_hold(heap, size_bytes)) {
@@ -600,8 +654,30 @@ static void *buddy_alloc(struct loam_heap *heap, size_t size_bytes)
 	return buddy_at(heap, page) + buddy_offset(flags);
 }
 
+static void *buddy_alloc(struct loam_heap *heap, size_t size_bytes)
+{
+	if (size_bytes == 0) {
+		return NULL;
+	}
+	uint32_t page = buddy_short_way(heap, size_bytes);
+	if (page == 0) {
+		return buddy_alloc_span(heap, size_bytes);
+	}
+	if (LOAM_UNLIKELY(!buddy_map_page(heap, page))) {
+		heap->failed++;
+		return NULL;
+	}
+	buddy_claim_page(heap, page);
+	unsigned char *block = buddy_at(heap, page) + LOAM_HEAP_ALIGN;
+	buddy_fill_header((header_t *)(void *)block - 1,
+			  buddy_magic(page, size_bytes, HEAP_MAGIC_LIVE),
+			  size_bytes);
+	heap_count_alloc(heap, BUDDY_PAGE_MAX);
+	return block;
+}
+
 /* Frees a sound live span. */
-static inline void buddy_free_span(struct loam_heap *heap, uint32_t page)
+static LOAM_NOINLINE void buddy_free_span(struct loam_heap *heap, uint32_t page)
 {
 	page_t *table = heap->buddy.table;
 	uint32_t span = table[page].span;
@@ -615,14 +691,46 @@ static inline void buddy_free_span(struct loam_heap *heap, uint32_t page)
 	buddy_release(heap, page, count, span & BUDDY_NARROW);
 }
 
+/* Takes a page's memory away and frees it: the short way of the above. */
+static inline void buddy_free_page(struct loam_heap *heap, uint32_t page,
+				   header_t *header)
+{
+	const struct loam_heap_owner *owner = heap->owner;
+	page_t *table = heap->buddy.table;
+	size_t size_bytes = header->size;
+	buddy_fill_header(header,
+			  buddy_magic(page, size_bytes, HEAP_MAGIC_FREE),
+			  size_bytes);
+	heap_count_free(heap, BUDDY_PAGE_MAX);
+	heap->mapped_pages--;
+	if (owner != NULL) {
+		owner->unmap_pages(owner->context, buddy_at(heap, page), 1);
+	}
+	if (page + 1 < heap->buddy.top &&
+	    (table[page - 1].span & table[page + 1].span & BUDDY_LIVE) != 0) {
+		table[page].span = 1u << BUDDY_SHIFT | BUDDY_FIRST;
+		buddy_insert(heap, page, 1);
+		return;
+	}
+	table[page].span = 0;
+	buddy_release(heap, page, 1, 0);
+}
+
 static void buddy_free(struct loam_heap *heap, void *address,
 		       const void *caller)
 {
-	if (address != NULL) {
-		uint32_t page = buddy_find(heap, address, "free", caller);
-		if (page != 0) {
-			buddy_free_span(heap, page);
-		}
+	if (address == NULL) {
+		return;
+	}
+	uint32_t page = buddy_find(heap, address, "free", caller);
+	if (page == 0) {
+		return;
+	}
+	uint32_t one = 1u << BUDDY_SHIFT | BUDDY_LIVE | BUDDY_FIRST;
+	if (heap->buddy.table[page].span == one && !buddy_has_frames(heap)) {
+		buddy_free_page(heap, page, (header_t *)address - 1);
+	} else {
+		buddy_free_span(heap, page);
 	}
 }
 

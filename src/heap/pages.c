@@ -45,15 +45,21 @@ static inline unsigned char *pages_at(const struct loam_heap *heap,
 	return heap->pages.first + index * PAGES_SIZE;
 }
 
-/* True for the address of a page that is live. */
-static inline bool pages_is_live(const struct loam_heap *heap,
+/* True for the address of a page, live or free. */
+static inline bool pages_is_page(const struct loam_heap *heap,
 				 const void *address)
 {
 	const struct loam_heap_pages *pages = &heap->pages;
 	uintptr_t offset = (uintptr_t)address - (uintptr_t)pages->first;
-	return offset < pages->mapped * PAGES_SIZE &&
-	       offset % PAGES_SIZE == 0 &&
-	       !loam_runs_is_free(&pages->runs, address);
+	return offset < pages->mapped * PAGES_SIZE && offset % PAGES_SIZE == 0;
+}
+
+/* True for the address of a page that is live. */
+static inline bool pages_is_live(const struct loam_heap *heap,
+				 const void *address)
+{
+	return pages_is_page(heap, address) &&
+	       !loam_runs_is_free(&heap->pages.runs, address);
 }
 
 /* As above; if it is not, that is reported. */
@@ -142,6 +148,13 @@ static void pages_destroy(struct loam_heap *heap)
 	loam_heap_unmap(heap, heap->start, heap->mapped_pages);
 }
 
+/* Reports a page that was written while free; it is sound for all that. */
+static LOAM_NOINLINE void *pages_written(void *page, const void *caller)
+{
+	loam_runs_report_written(page, caller);
+	return page;
+}
+
 static void *pages_alloc(struct loam_heap *heap, size_t size_bytes)
 {
 	struct loam_heap_pages *pages = &heap->pages;
@@ -156,10 +169,8 @@ static void *pages_alloc(struct loam_heap *heap, size_t size_bytes)
 	heap_count_alloc(heap, PAGES_SIZE);
 	bool written;
 	void *page = runs_pop(&pages->runs, &written);
-	if (LOAM_UNLIKELY(written)) {
-		loam_runs_report_written(page, LOAM_CALLER());
-	}
-	return page;
+	return LOAM_LIKELY(!written) ? page
+				     : pages_written(page, LOAM_CALLER());
 }
 
 static void pages_free(struct loam_heap *heap, void *address,
@@ -167,13 +178,18 @@ static void pages_free(struct loam_heap *heap, void *address,
 {
 	/* Far away in most cases: it is on its way while the map is read. */
 	__builtin_prefetch(address, 1);
-	if (address != NULL && pages_find(heap, address, "free", caller)) {
-		heap_count_free(heap, PAGES_SIZE);
-		/* It is live, so it is not in the list. */
-		(void)runs_push(&heap->pages.runs, address);
-		if (heap->live_blocks == 0) {
-			pages_shrink(heap);
-		}
+	if (address == NULL) {
+		return;
+	}
+	/* What the list has already was not live. */
+	if (LOAM_UNLIKELY(!pages_is_page(heap, address) ||
+			  !runs_push(&heap->pages.runs, address))) {
+		loam_heap_misuse(heap, caller, "free", address);
+		return;
+	}
+	heap_count_free(heap, PAGES_SIZE);
+	if (heap->live_blocks == 0) {
+		pages_shrink(heap);
 	}
 }
 

@@ -39,6 +39,7 @@ LOAM_STATIC_ASSERT(sizeof(struct loam_run) == sizeof(unsigned long),
 static inline bool runs_is_junk(const struct loam_run *run)
 {
 	unsigned long differ = 0;
+#pragma GCC unroll 16
 	for (size_t i = 1; i < RUNS_WORDS; i++) {
 		unsigned long word;
 		__builtin_memcpy(&word, (const char *)run + i * sizeof(word),
@@ -57,7 +58,7 @@ static inline void runs_fill(void *page, size_t junk_bytes)
 	}
 }
 
-/* Puts a page of nobody's into the list; false if it is there already. */
+/* Puts a page into the list; false, and no change, if it is there already. */
 static inline bool runs_push(struct loam_runs *runs, void *page)
 {
 	const struct loam_runs_config *config = &runs->config;
