@@ -29,7 +29,7 @@
  *
  * The list alone would make every operation walk half of it. An index at the
  * start of the range shortens the walks and changes nothing that is found. The
- * range is cut into regions of 16 KiB, larger ones above 512 MiB, and for each
+ * range is cut into regions of 8 KiB, larger ones above 512 MiB, and for each
  * the index knows the first free block that begins there (a hint), so that a
  * walk to an address starts in its region; and an upper bound of the sizes of
  * its free blocks. The bounds are the leaves of a complete binary tree in which
@@ -76,8 +76,8 @@
 
 #define LIST_UNIT 16u
 #define LIST_PAGE_UNITS (LOAM_PAGE_SIZE / LIST_UNIT)
-#define LIST_REGION_SHIFT 14u   /* 16 KiB, or more where */
-#define LIST_REGIONS_MAX 32768u /* that would be more than these */
+#define LIST_REGION_SHIFT 13u   /* 8 KiB, or more where */
+#define LIST_REGIONS_MAX 65536u /* that would be more than these */
 #define LIST_MIX 0x9e3779b1u    /* odd: sizes that differ give other magics */
 #define LIST_BINS 256u          /* sizes below 4 KiB have one, for best fit */
 
