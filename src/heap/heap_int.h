@@ -48,10 +48,11 @@ static inline void heap_mapped(struct loam_heap *heap, size_t count)
 
 static inline void heap_grew(struct loam_heap *heap, size_t bytes)
 {
-	heap->live_bytes += bytes;
-	if (heap->live_bytes > heap->peak_live_bytes) {
-		heap->peak_live_bytes = heap->live_bytes;
-	}
+	size_t live = heap->live_bytes + bytes;
+	size_t peak = heap->peak_live_bytes;
+	heap->live_bytes = live;
+	/* Written in any case: whether it is a new peak cannot be foretold. */
+	heap->peak_live_bytes = live > peak ? live : peak;
 }
 
 static inline void heap_count_alloc(struct loam_heap *heap, size_t bytes)

@@ -210,28 +210,34 @@ static inline tlsf_t *tlsf_before(const struct loam_heap *heap, tlsf_t *block)
 		       : NULL;
 }
 
-/* A live block whose header and neighbours can be believed. */
-static inline bool tlsf_is_sound(const struct loam_heap *heap, tlsf_t *block)
+/*
+ * True if address is the payload of a live block whose header can be believed,
+ * and that of the block behind it. (What is before it has yet to be looked at.)
+ */
+static inline bool tlsf_is_live(const struct loam_heap *heap,
+				const tlsf_t *block)
 {
+	if (!heap_is_candidate(block, heap->tlsf.first, heap->tlsf.end)) {
+		return false;
+	}
 	uint32_t word = tlsf_header(block)->word;
 	return tlsf_is_intact(block) && (word & TLSF_FREE) == 0 &&
-	       tlsf_is_intact(block + tlsf_span(word)) &&
-	       ((word & TLSF_PREV_FREE) == 0 ||
-		LOAM_LIKELY(tlsf_before(heap, block) != NULL));
+	       tlsf_is_intact(block + tlsf_span(word));
 }
 
-/* True if address is the payload of a sound live block. */
-static inline bool tlsf_is_live(const struct loam_heap *heap, void *address)
+/* The free block before a live one can be believed, or there is none. */
+static inline bool tlsf_is_sound(const struct loam_heap *heap, tlsf_t *block)
 {
-	return heap_is_candidate(address, heap->tlsf.first, heap->tlsf.end) &&
-	       tlsf_is_sound(heap, address);
+	return (tlsf_header(block)->word & TLSF_PREV_FREE) == 0 ||
+	       tlsf_before(heap, block) != NULL;
 }
 
 /* The live block that address is the payload of, or NULL, reported. */
 static inline tlsf_t *tlsf_find(const struct loam_heap *heap, void *address,
 				const char *verb, const void *caller)
 {
-	if (LOAM_LIKELY(tlsf_is_live(heap, address))) {
+	if (LOAM_LIKELY(tlsf_is_live(heap, address) &&
+			tlsf_is_sound(heap, address))) {
 		return address;
 	}
 	loam_heap_misuse(heap, caller, verb, address);
@@ -735,14 +741,20 @@ static void *tlsf_alloc(struct loam_heap *heap, size_t size_bytes)
 	return block;
 }
 
-/* Frees a sound block, of whose neighbours one is free. */
-static LOAM_NOINLINE void tlsf_merge(struct loam_heap *heap, tlsf_t *block)
+/* Frees a live block, of whose neighbours one is free, or the end. */
+static LOAM_NOINLINE void tlsf_merge(struct loam_heap *heap, tlsf_t *block,
+				     const void *caller)
 {
 	uint32_t word = tlsf_header(block)->word;
 	tlsf_t *before = NULL;
 	if ((word & TLSF_PREV_FREE) != 0) {
-		before = block - tlsf_span(*tlsf_footer(block));
+		before = tlsf_before(heap, block);
+		if (LOAM_UNLIKELY(before == NULL)) {
+			loam_heap_misuse(heap, caller, "free", block);
+			return;
+		}
 	}
+	heap_count_free(heap, tlsf_usable_bytes(word));
 	tlsf_shrink(heap, tlsf_release(heap, block, word, before));
 }
 
@@ -758,12 +770,14 @@ static void tlsf_free(struct loam_heap *heap, void *address, const void *caller)
 	tlsf_t *block = address;
 	uint32_t word = tlsf_header(block)->word;
 	tlsf_t *next = block + tlsf_span(word);
-	heap_count_free(heap, tlsf_usable_bytes(word));
-	if ((word & TLSF_PREV_FREE) != 0 || tlsf_is_free(next) ||
-	    next == heap->tlsf.end) {
-		tlsf_merge(heap, block);
+	/* Is one of them free? Which one is asked only then. */
+	uint32_t near =
+		(word & TLSF_PREV_FREE) | (tlsf_header(next)->word & TLSF_FREE);
+	if (near != 0 || next == heap->tlsf.end) {
+		tlsf_merge(heap, block, caller);
 		return;
 	}
+	heap_count_free(heap, tlsf_usable_bytes(word));
 	/* Nothing to merge with, as it is mostly: tlsf_release(), in short. */
 	tlsf_add(block, TLSF_FREE);
 	tlsf_add(next, TLSF_PREV_FREE);
