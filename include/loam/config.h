@@ -166,6 +166,15 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 
 /*
+ * For hosts whose memory grows with need: slabs that grew by an eighth and so
+ * many bytes settle. Magazines, depots and empty slabs of caches that were not
+ * asked meanwhile are given back before there is a new slab. 0: never.
+ */
+#ifndef LOAM_SLAB_SETTLE_BYTES
+#define LOAM_SLAB_SETTLE_BYTES 0u
+#endif
+
+/*
  * Where the direct map and the slab floor's shadow are. A kernel that fixes
  * these two addresses at build time says so, and its fast paths then have them
  * as constants; loam_slab_init() verifies them.

@@ -121,9 +121,10 @@ void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu);
 /*
  * Says where the structure of a CPU is that the instance has no room for
  * (LOAM_SLAB_CPUS), and makes it an empty one; group is below
- * LOAM_SLAB_GROUPS. It is used until loam_slab_cpu_stop(), which takes back
- * what it holds. A CPU never started has no layer: it works on slabs directly.
- * Context: the CPU itself, or it does not run.
+ * LOAM_SLAB_GROUPS. What `cpu` is at has zeros, or was started and stopped
+ * before. It is used until loam_slab_cpu_stop(), after which others have what
+ * it held: whole magazines go to the depots. A CPU never started has no layer:
+ * it works on slabs directly. Context: the CPU itself, or it does not run.
  */
 void loam_slab_cpu_start(struct loam_slabs *slabs, unsigned id,
 			 struct loam_slab_cpu *cpu, unsigned group);

@@ -12,6 +12,7 @@
  *   [P] the CPU it belongs to, while it has set busy
  *   [S] the cache's lock   [D] the cache's depot lock   [L] the list lock
  *   [O] whoever holds the object: a caller, a magazine, its slab
+ *   [A] atomic
  */
 
 /*
@@ -119,6 +120,8 @@ struct loam_slabs {
 	uint32_t default_flags;                   /* [L] */
 	struct loam_lock list_lock;
 	struct loam_slab_meta meta;
+	size_t bytes;     /* [A] of frames that slabs have */
+	size_t settle_at; /* [A] slabs settle when they have more bytes */
 	void *nothing[2]; /* an empty magazine of size 0 */
 	struct loam_slab_cpu *cpus[LOAM_MAX_CPUS]; /* [c] NULL: none */
 	struct loam_slab_cpu cpu[LOAM_SLAB_CPUS];  /* their usual place */

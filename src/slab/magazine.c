@@ -16,20 +16,17 @@ void loam_slab_cpu_start(struct loam_slabs *slabs, unsigned id,
 			 struct loam_slab_cpu *cpu, unsigned group)
 {
 	LOAM_ASSERT(id < LOAM_MAX_CPUS && group < LOAM_SLAB_GROUPS);
-	memset(cpu, 0, sizeof(*cpu));
-	for (unsigned code = 0; code < LOAM_SLAB_CODES; code++) {
-		stack_reset(slabs, cpu, code);
+	/* Code 0 has no magazine, ever: else this one was started before. */
+	if (cpu->top[0] != &slabs->nothing[1]) {
+		memset(cpu, 0, sizeof(*cpu));
+		for (unsigned code = 0; code < LOAM_SLAB_CODES; code++) {
+			stack_reset(slabs, cpu, code);
+		}
 	}
 	cpu->base = group * LOAM_CACHE_MAX;
 	cpu->bias = (size_t)cpu->base * 16 + 15;
 	cpu->cold = slabs->cold[id];
 	slabs->cpus[id] = cpu;
-}
-
-void loam_slab_cpu_stop(struct loam_slabs *slabs, unsigned id)
-{
-	loam_slab_drain_cpu(slabs, id);
-	slabs->cpus[id] = NULL;
 }
 
 /* The code at which the CPU allocates from the cache. */
@@ -211,16 +208,10 @@ static void magazine_empty(struct loam_cache *cache,
 	magazine->count = 0;
 }
 
-static void depot_trim(struct loam_cache *cache, unsigned group)
+/* An empty magazine that no CPU wants: two of them are kept. */
+static void magazine_retire(struct loam_cache *cache,
+			    struct loam_magazine *magazine)
 {
-	struct loam_magazine *magazine = depot_take_surplus(cache, group);
-	if (magazine == NULL) {
-		return;
-	}
-	struct loam_list surplus;
-	loam_list_init(&surplus);
-	magazine_empty(cache, magazine, &surplus);
-	loam_slab_release(cache, &surplus);
 	loam_lock(&cache->depot_lock);
 	bool keep = cache->empty_count < 2;
 	if (keep) {
@@ -232,7 +223,34 @@ static void depot_trim(struct loam_cache *cache, unsigned group)
 	}
 }
 
+static void magazine_return(struct loam_cache *cache,
+			    struct loam_magazine *magazine)
+{
+	struct loam_list surplus;
+	loam_list_init(&surplus);
+	magazine_empty(cache, magazine, &surplus);
+	loam_slab_release(cache, &surplus);
+	magazine_retire(cache, magazine);
+}
+
+static void depot_trim(struct loam_cache *cache, unsigned group)
+{
+	struct loam_magazine *magazine = depot_take_surplus(cache, group);
+	if (magazine != NULL) {
+		magazine_return(cache, magazine);
+	}
+}
+
 /* -------- the slow paths of alloc and free -------- */
+
+/* Notes that the cache is in use: what it keeps stays when slabs settle. */
+static void note_asked(struct loam_cache *cache)
+{
+	if (LOAM_SLAB_SETTLE_BYTES != 0 &&
+	    __atomic_load_n(&cache->asked, __ATOMIC_RELAXED) == 0) {
+		__atomic_store_n(&cache->asked, 1, __ATOMIC_RELAXED);
+	}
+}
 
 /*
  * Fills an empty magazine of the CPU's from its slabs. The first time it is
@@ -293,6 +311,7 @@ void *loam_slab_magazine_alloc(struct loam_cache *cache, bool *direct)
 	struct loam_slab_cpu *cpu = cache->slabs->cpus[id];
 	if (cpu_claim(cpu)) {
 		unsigned code = cpu_code(cache, cpu);
+		note_asked(cache);
 		if (cpu->top[code][-1] == NULL) {
 			magazine_exchange_empty(cache, cpu, id);
 		}
@@ -344,6 +363,7 @@ bool loam_slab_magazine_free(struct loam_cache *cache, void *object)
 	struct loam_slab_cpu *cpu = cache->slabs->cpus[id];
 	unsigned code = *slab_shadow(cache->slabs, object);
 	if (cpu_claim(cpu)) {
+		note_asked(cache);
 		if (cpu->top[code] != cpu->limit[code] ||
 		    magazine_exchange_full(cache, cpu, code)) {
 			*slab_shadow(cache->slabs, object) = 0;
@@ -432,6 +452,31 @@ void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned id,
 	if (cache->slabs->cpus[id] != NULL) {
 		magazine_take_cpu(cache, cache->slabs->cpus[id], held);
 		magazine_give_held(cache, held, surplus);
+	}
+}
+
+/* A magazine of a CPU that stops: one with little in it is not worth a swap. */
+static void magazine_hand_over(struct loam_cache *cache,
+			       struct loam_magazine *magazine, unsigned group)
+{
+	if (magazine->count == 0) {
+		magazine_retire(cache, magazine);
+	} else if (magazine->count < magazine->capacity / 4) {
+		magazine_return(cache, magazine);
+	} else {
+		depot_give_full(cache, group, magazine);
+		depot_trim(cache, group);
+	}
+}
+
+void loam_slab_magazine_hand_over(struct loam_cache *cache, unsigned id)
+{
+	struct loam_magazine *held[HELD_MAX];
+	magazine_take_cpu(cache, cache->slabs->cpus[id], held);
+	for (unsigned i = 0; i < HELD_MAX; i++) {
+		if (held[i] != NULL) {
+			magazine_hand_over(cache, held[i], i / 2);
+		}
 	}
 }
 

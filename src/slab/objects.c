@@ -126,6 +126,8 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
 		(uint32_t)(((uintptr_t)slab - slabs->direct) / LOAM_SLAB_UNIT);
 	loam_frame_set_tags(slabs->frames, pfn, order, LOAM_TAG_SLAB | ref);
 
+	__atomic_fetch_add(&slabs->bytes, LOAM_PAGE_SIZE << order,
+			   __ATOMIC_RELAXED);
 	loam_lock(&cache->lock);
 	loam_list_insert(&cache->empty_slabs, &slab->link);
 	cache->slab_count++;
@@ -142,6 +144,8 @@ size_t loam_slab_release(struct loam_cache *cache, struct loam_list *surplus)
 		struct loam_slab *slab =
 			LOAM_CONTAINER(surplus->next, struct loam_slab, link);
 		loam_list_remove(&slab->link);
+		__atomic_fetch_sub(&slabs->bytes, LOAM_PAGE_SIZE << slab->order,
+				   __ATOMIC_RELAXED);
 		loam_frame_set_tags(slabs->frames, slab->pfn, slab->order, 0);
 		loam_frame_free(slabs->frames, slab->pfn, slab->order);
 		frames += (size_t)1 << slab->order;

@@ -50,6 +50,13 @@
  * cache's lock, which keeps interrupts out.  No memory is ever allocated with
  * a lock held: growing happens without one and adds the finished slab.
  *
+ * What is kept and not used (shrink.c)
+ *
+ * A kernel is told when memory is short, and shrinks. A host whose memory
+ * grows with need is not: there, slabs that have grown by an eighth settle,
+ * which empties magazines and depots of caches that nobody asked meanwhile.
+ * And what a CPU holds that stops goes to the depots, for the next.
+ *
  * Debug flags of a cache (poison, red zones, callers) turn its magazines off:
  * every operation passes the slow path, where debug.c does its checks.
  *
@@ -526,6 +533,9 @@ static LOAM_NOINLINE void *alloc_slow(struct loam_cache *cache,
 		if (direct) {
 			object = take_direct(cache);
 		}
+		if (object == NULL && LOAM_SLAB_SETTLE_BYTES != 0) {
+			loam_slab_settle(cache->slabs);
+		}
 		if (object == NULL && loam_slab_grow(cache, flags) != 0) {
 			/* What other CPUs refill from is the last resort. */
 			object = take_direct(cache);
@@ -685,79 +695,6 @@ size_t loam_slab_size(struct loam_slabs *slabs, const void *object)
 	unsigned code = granule < slabs->granules ? slabs->shadow[granule] : 0;
 	return code == 0 ? 0
 			 : slabs->cache[code % LOAM_CACHE_MAX]->object_bytes;
-}
-
-/* -------- giving memory back -------- */
-
-size_t loam_cache_shrink(struct loam_slabs *slabs, struct loam_cache *cache)
-{
-	struct loam_list surplus;
-	loam_list_init(&surplus);
-	unsigned id = loam_cpu_enter();
-	loam_slab_magazine_drain_own(cache, id, &surplus);
-	loam_cpu_leave(id);
-	loam_slab_magazine_drain_depot(cache, &surplus);
-	loam_lock(&cache->lock);
-	loam_slab_collect_empty_locked(cache, &surplus);
-	loam_unlock(&cache->lock);
-	(void)slabs;
-	return loam_slab_release(cache, &surplus);
-}
-
-/* The cache at this index, kept from being destroyed; or NULL. */
-static struct loam_cache *cache_pin(struct loam_slabs *slabs, unsigned index)
-{
-	loam_lock(&slabs->list_lock);
-	struct loam_cache *cache = slabs->cache[index];
-	if (cache != NULL && cache->users == 0) {
-		cache = NULL;
-	}
-	if (cache != NULL) {
-		cache->pins++;
-	}
-	loam_unlock(&slabs->list_lock);
-	return cache;
-}
-
-static void cache_unpin(struct loam_slabs *slabs, struct loam_cache *cache)
-{
-	loam_lock(&slabs->list_lock);
-	cache->pins--;
-	loam_unlock(&slabs->list_lock);
-}
-
-size_t loam_slab_shrink_all(struct loam_slabs *slabs)
-{
-	size_t frames = 0;
-	for (unsigned i = 1; i < LOAM_CACHE_MAX; i++) {
-		struct loam_cache *cache = cache_pin(slabs, i);
-		if (cache != NULL) {
-			frames += loam_cache_shrink(slabs, cache);
-			cache_unpin(slabs, cache);
-		}
-	}
-	return frames;
-}
-
-void loam_slab_drain_cpu(struct loam_slabs *slabs, unsigned cpu)
-{
-	if (cpu >= LOAM_MAX_CPUS) {
-		loam_misuse(LOAM_CALLER(), "slabs: there is no CPU %u", cpu);
-		return;
-	}
-	for (unsigned i = 1; i < LOAM_CACHE_MAX; i++) {
-		struct loam_cache *cache =
-			loam_slab_magazine_holds(slabs, cpu, i)
-				? cache_pin(slabs, i)
-				: NULL;
-		if (cache != NULL) {
-			struct loam_list surplus;
-			loam_list_init(&surplus);
-			loam_slab_magazine_drain_cpu(cache, cpu, &surplus);
-			loam_slab_release(cache, &surplus);
-			cache_unpin(slabs, cache);
-		}
-	}
 }
 
 /* -------- all locks -------- */

@@ -32,6 +32,7 @@ struct loam_cache {
 	uint8_t order_min;               /* [c] holds one object */
 	uint32_t pins;                   /* [L] walks that are at it */
 	uint32_t users;                  /* [L] creations that share it */
+	uint32_t asked;                  /* [A] since slabs settled last */
 
 	struct loam_lock depot_lock;
 	struct loam_magazine *full[LOAM_SLAB_GROUPS]; /* [D] */
@@ -147,6 +148,8 @@ void loam_slab_magazine_drain_own(struct loam_cache *cache, unsigned cpu,
 				  struct loam_list *surplus);
 void loam_slab_magazine_drain_cpu(struct loam_cache *cache, unsigned cpu,
 				  struct loam_list *surplus);
+/* The same of a CPU that stops, whose magazines others may want. */
+void loam_slab_magazine_hand_over(struct loam_cache *cache, unsigned cpu);
 void loam_slab_magazine_drain_depot(struct loam_cache *cache,
 				    struct loam_list *surplus);
 /* True if the CPU has magazines of this cache, or a slab it refills from. */
@@ -155,6 +158,14 @@ bool loam_slab_magazine_holds(const struct loam_slabs *slabs, unsigned cpu,
 /* Objects in the magazines of one CPU and in the depot. Not synchronised. */
 uint64_t loam_slab_magazine_count(struct loam_cache *cache);
 int loam_slab_magazine_check(struct loam_cache *cache);
+
+/* -------- shrink.c: giving memory back -------- */
+
+/*
+ * If slabs grew by much since they last settled: caches that nobody asked in
+ * the meantime give back what they keep, before others get more. No locks.
+ */
+void loam_slab_settle(struct loam_slabs *slabs);
 
 /* -------- debug.c: poison, red zones, callers -------- */
 

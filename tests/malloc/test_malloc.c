@@ -606,6 +606,22 @@ static bool test_trim(void)
 	return true;
 }
 
+/* 64 blocks of each size, one size after the other: 19 MiB in all. */
+static bool test_settle(void)
+{
+	static void *blocks[64];
+	(void)malloc_trim(0);
+	size_t before = resident_kib();
+	for (size_t size = 16; size <= 32768; size += (size + 7) / 8) {
+		fill(blocks, 64, size);
+		for (unsigned i = 0; i < 64; i++) {
+			free(blocks[i]);
+		}
+	}
+	NEED(resident_kib() < before + 6u * 1024);
+	return true;
+}
+
 static bool test_idle(void)
 {
 	static void *large[30];
@@ -690,6 +706,7 @@ int main(int argc, char **argv)
 	result(test_crowd(), "more threads than layers");
 	result(test_fork(), "fork among threads: the child allocates");
 	result(test_trim(), "malloc_trim gives all back, mallinfo2 sees it");
+	result(test_settle(), "sizes no longer used make room for others");
 	result(test_idle(), "memory that is idle goes back by itself");
 	result(test_limit(argv),
 	       "RLIMIT_AS: ENOMEM, and on with what is freed");

@@ -554,6 +554,39 @@ TEST(cpu_elsewhere, "X.8 a CPU's layer lies where the host says, or nowhere")
 	EXPECT_EQ(loam_slab_check(&slabs), 0);
 }
 
+TEST(cpu_stops, "X.8 what a CPU had in its magazines another gets whole")
+{
+	static void *objects[200];
+	struct loam_cache_stats stats;
+	start(LOAM_MIB(32));
+	struct loam_cache *cache = make(64, 0, LOAM_CACHE_NO_MERGE);
+	hosted_cpu = 3;
+	for (unsigned i = 0; i < 200; i++) {
+		objects[i] = loam_cache_alloc(&slabs, cache, 0);
+	}
+	for (unsigned i = 0; i < 200; i++) {
+		loam_cache_free(&slabs, cache, objects[i]);
+	}
+	loam_cache_stats(&slabs, cache, &stats);
+	uint64_t cached = stats.cached;
+	loam_slab_cpu_stop(&slabs, 3);
+	check();
+	loam_cache_stats(&slabs, cache, &stats);
+	EXPECT(stats.cached > 0 && stats.cached <= cached);
+	EXPECT_EQ(stats.live, 0);
+	/* All that is in the depot comes before anything of a slab. */
+	hosted_cpu = 0;
+	for (uint64_t free = stats.free; stats.cached > 0;) {
+		EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+		loam_cache_stats(&slabs, cache, &stats);
+		EXPECT_EQ(stats.free, free);
+	}
+	hosted_cpu = 3;
+	loam_slab_cpu_start(&slabs, 3, &slabs.cpu[3], 0);
+	hosted_cpu = 0;
+	check();
+}
+
 TEST(model, "S4.32 X.5 random operations agree with a model")
 {
 	static const size_t sizes[MODEL_CACHES] = { 8, 24, 100, 1000, 5000 };
