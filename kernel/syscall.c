@@ -244,8 +244,10 @@ static long call_mmap(struct process *process, const uintptr_t *a)
 		.prot = (loam_prot_t)a[2],
 		.kind = LOAM_REGION_ANONYMOUS,
 	};
-	bool there = call_range(a[0], a[1], &request.size) == 0;
 	bool fixed = (a[3] & ABI_MAP_FIXED) != 0;
+	/* Most have no wish, and need not be told that 0 is none. */
+	bool there = (a[0] != 0 || fixed) &&
+		     call_range(a[0], a[1], &request.size) == 0;
 	uintptr_t start;
 
 	if (!call_pages(a[1], &request.size) || (a[2] & ~CALL_PROTS) != 0 ||

@@ -46,6 +46,13 @@ void loam_tree_init(struct loam_tree *tree,
  */
 int loam_tree_insert(struct loam_tree *tree, struct loam_tree_node *node);
 
+/*
+ * Inserts node directly behind `before`, which is in the tree, or in front of
+ * all for NULL, without a search: the caller knows that it belongs there.
+ */
+void loam_tree_insert_after(struct loam_tree *tree, struct loam_tree_node *node,
+			    struct loam_tree_node *before);
+
 /* Removes node, which must be in the tree. Its links are all zero then. */
 void loam_tree_remove(struct loam_tree *tree, struct loam_tree_node *node);
 

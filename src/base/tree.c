@@ -268,6 +268,20 @@ void loam_tree_init(struct loam_tree *tree,
 	*tree = (struct loam_tree){ .compare = compare, .update = update };
 }
 
+/* Puts a node where none is, below parent (NULL: the tree is empty). */
+static void tree_hang_new(struct loam_tree *tree, struct loam_tree_node *node,
+			  struct loam_tree_node *parent, unsigned side)
+{
+	*node = (struct loam_tree_node){ .parent = parent };
+	if (parent == NULL) {
+		tree->root = node;
+	} else {
+		parent->child[side] = node;
+	}
+	tree->count++;
+	tree_grown(tree, node);
+}
+
 int loam_tree_insert(struct loam_tree *tree, struct loam_tree_node *node)
 {
 	struct loam_tree_node *parent = NULL;
@@ -282,15 +296,26 @@ int loam_tree_insert(struct loam_tree *tree, struct loam_tree_node *node)
 		side = order > 0 ? TREE_RIGHT : TREE_LEFT;
 		at = at->child[side];
 	}
-	*node = (struct loam_tree_node){ .parent = parent };
-	if (parent == NULL) {
-		tree->root = node;
-	} else {
-		parent->child[side] = node;
-	}
-	tree->count++;
-	tree_grown(tree, node);
+	tree_hang_new(tree, node, parent, side);
 	return 0;
+}
+
+/* Below before, if it has no right subtree; else below the first of that. */
+void loam_tree_insert_after(struct loam_tree *tree, struct loam_tree_node *node,
+			    struct loam_tree_node *before)
+{
+	struct loam_tree_node *parent = before;
+	unsigned side = TREE_RIGHT;
+	if (before == NULL || before->child[TREE_RIGHT] != NULL) {
+		parent = tree_outermost(
+			before == NULL ? tree->root : before->child[TREE_RIGHT],
+			TREE_LEFT);
+		side = TREE_LEFT;
+	}
+	LOAM_ASSERT(before == NULL || tree->compare(before, node) < 0);
+	LOAM_ASSERT(parent == NULL || side == TREE_RIGHT ||
+		    tree->compare(node, parent) < 0);
+	tree_hang_new(tree, node, parent, side);
 }
 
 void loam_tree_remove(struct loam_tree *tree, struct loam_tree_node *node)

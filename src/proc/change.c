@@ -198,8 +198,7 @@ static int remap_move(struct loam_proc *proc, struct loam_region *region,
 	loam_region_unlink(proc, region);
 	region->start = to;
 	region->size = job->new_size;
-	loam_region_link(proc, region);
-	loam_region_merge(proc, to, to + job->new_size, spares);
+	loam_region_link_joined(proc, region, spares);
 	*out = to;
 	return 0;
 }

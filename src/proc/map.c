@@ -252,9 +252,8 @@ static void map_link(struct loam_proc *proc,
 		break;
 	}
 	region->ops->get(region);
-	loam_region_link(proc, region);
 	proc->allocations += (region->flags & LOAM_REGION_MALLOC) != 0;
-	loam_region_merge(proc, start, start + request->size, spares);
+	loam_region_link_joined(proc, region, spares);
 }
 
 /* How many regions more there may be with a new one at [start, end). */

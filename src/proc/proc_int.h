@@ -78,6 +78,10 @@ struct loam_region *loam_region_above(struct loam_proc *proc,
 void loam_region_link(struct loam_proc *proc, struct loam_region *region);
 void loam_region_unlink(struct loam_proc *proc, struct loam_region *region);
 
+/* Links a region and joins it with its neighbours, where they are alike. */
+void loam_region_link_joined(struct loam_proc *proc, struct loam_region *region,
+			     struct proc_spares *spares);
+
 /* Changes start or size of a linked region, in the room that it has. */
 void loam_region_resize(struct loam_proc *proc, struct loam_region *region,
 			uintptr_t start, size_t size);

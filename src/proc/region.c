@@ -182,17 +182,28 @@ static void region_measure_next(struct loam_proc *proc,
 	}
 }
 
-void loam_region_link(struct loam_proc *proc, struct loam_region *region)
+/* Links a region behind `before`, or as the first; the one behind it. */
+static struct loam_region *region_link_behind(struct loam_proc *proc,
+					      struct loam_region *region,
+					      struct loam_region *before)
 {
-	struct loam_region *before = region_below(proc, region->start);
+	LOAM_VERIFY(before == NULL || before->start < region->start);
 	(void)region_measure(region, before);
 	region->max_gap = region->gap;
-	int error = loam_tree_insert(&proc->regions, &region->node);
-	LOAM_VERIFY(error == 0);
-	region_measure_next(proc, loam_region_next(region), region);
+	loam_tree_insert_after(&proc->regions, &region->node,
+			       before == NULL ? NULL : &before->node);
+	struct loam_region *next = loam_region_next(region);
+	region_measure_next(proc, next, region);
 	proc->address_bytes += region->size;
 	proc->last = region;
 	proc->generation++;
+	return next;
+}
+
+void loam_region_link(struct loam_proc *proc, struct loam_region *region)
+{
+	(void)region_link_behind(proc, region,
+				 region_below(proc, region->start));
 }
 
 void loam_region_unlink(struct loam_proc *proc, struct loam_region *region)
@@ -303,6 +314,19 @@ static void region_join(struct loam_proc *proc, struct loam_region *low,
 	loam_proc_spares_add(spares, high);
 }
 
+void loam_region_link_joined(struct loam_proc *proc, struct loam_region *region,
+			     struct proc_spares *spares)
+{
+	struct loam_region *before = region_below(proc, region->start);
+	struct loam_region *next = region_link_behind(proc, region, before);
+	if (next != NULL && region_is_alike(region, next)) {
+		region_join(proc, region, next, spares);
+	}
+	if (before != NULL && region_is_alike(before, region)) {
+		region_join(proc, before, region, spares);
+	}
+}
+
 void loam_region_merge(struct loam_proc *proc, uintptr_t start, uintptr_t end,
 		       struct proc_spares *spares)
 {
@@ -405,10 +429,14 @@ uintptr_t loam_region_find_room(struct loam_proc *proc, uintptr_t low,
 		return 0;
 	}
 	/* The first region that reaches above low: a guard may lie lower. */
-	struct loam_region *region = loam_region_above(proc, low);
-	struct loam_region *before =
-		region == NULL ? region_of(loam_tree_last(&proc->regions))
-			       : loam_region_prev(region);
+	struct loam_region *before = region_below(proc, low);
+	struct loam_region *region =
+		before == NULL ? region_of(loam_tree_first(&proc->regions))
+			       : loam_region_next(before);
+	if (before != NULL && low < region_end(before)) {
+		region = before;
+		before = loam_region_prev(region);
+	}
 	for (;;) {
 		uintptr_t from = before == NULL ? 0 : region_high(before);
 		from = from > low ? from : low;

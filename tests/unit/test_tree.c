@@ -91,9 +91,9 @@ static void items_reset(struct loam_tree *tree, bool summaries)
 	loam_tree_init(tree, item_compare, summaries ? item_update : NULL);
 }
 
-static const struct loam_tree_node *oracle_le(uint32_t key)
+static struct loam_tree_node *oracle_le(uint32_t key)
 {
-	const struct loam_tree_node *best = NULL;
+	struct loam_tree_node *best = NULL;
 	for (uint32_t i = 0; i < ITEMS && items[i].key <= key; i++) {
 		best = present[i] ? &items[i].node : best;
 	}
@@ -146,7 +146,15 @@ static void random_steps(bool summaries, unsigned steps, uint64_t seed)
 			EXPECT_EQ(loam_tree_insert(&tree, &again.node),
 				  -LOAM_EEXIST);
 		} else if (insert) {
-			EXPECT_EQ(loam_tree_insert(&tree, &items[i].node), 0);
+			/* By a search, or behind the one that is known. */
+			if ((random >> 36) % 2 == 0) {
+				EXPECT_EQ(
+					loam_tree_insert(&tree, &items[i].node),
+					0);
+			} else {
+				loam_tree_insert_after(&tree, &items[i].node,
+						       oracle_le(items[i].key));
+			}
 			present[i] = true;
 			count++;
 		} else if (present[i]) {
@@ -212,6 +220,39 @@ TEST(orders, "tree: every insertion order of 6 keys, every removal")
 			EXPECT_EQ(tree.count, 5);
 		}
 	}
+}
+
+TEST(after, "tree: behind a node, or in front of all, without a search")
+{
+	static const uint32_t order[] = { 4, 0, 2, 3, 1, 5 };
+	struct loam_tree tree;
+	items_reset(&tree, true);
+	for (unsigned i = 0; i < LOAM_ARRAY_SIZE(order); i++) {
+		struct item *item = &items[order[i]];
+		updates = 0;
+		loam_tree_insert_after(&tree, &item->node,
+				       oracle_le(item->key));
+		present[order[i]] = true;
+		EXPECT(updates > 0);
+		expect_sound(&tree);
+		expect_walks(&tree);
+	}
+}
+
+TEST(after_wrong, "tree: an insertion in a wrong place panics (debug)")
+{
+	struct loam_tree tree;
+	NEEDS_DEBUG();
+	items_reset(&tree, true);
+	EXPECT_EQ(loam_tree_insert(&tree, &items[5].node), 0);
+	EXPECT_EQ(loam_tree_insert(&tree, &items[7].node), 0);
+	EXPECT_PANIC(
+		loam_tree_insert_after(&tree, &items[3].node, &items[5].node),
+		"compare(before, node) < 0");
+	EXPECT_PANIC(
+		loam_tree_insert_after(&tree, &items[8].node, &items[5].node),
+		"compare(node, parent) < 0");
+	EXPECT_EQ(tree.count, 2);
 }
 
 TEST(duplicate, "tree: an equal is refused and nothing changes")
