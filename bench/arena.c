@@ -56,7 +56,7 @@ static LOAM_NOINLINE void *slab_get(size_t size)
 
 static LOAM_NOINLINE void slab_put(void *block)
 {
-	if (!loam_slab_push(&machine.slabs, block, 0)) {
+	if (!loam_slab_push(&machine.slabs, block)) {
 		loam_kfree(&machine.kmalloc, block);
 	}
 }

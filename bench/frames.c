@@ -44,7 +44,8 @@ static LOAM_NOINLINE loam_pfn_t loam_get(unsigned order)
 
 static LOAM_NOINLINE void loam_put(loam_pfn_t pfn, unsigned order)
 {
-	if (order != 0 || !loam_frame_push(&machine.frames, pfn)) {
+	if (order != 0 || (!loam_frame_push(&machine.frames, pfn) &&
+			   !loam_frame_push_gathering(&machine.frames, pfn))) {
 		loam_frame_free(&machine.frames, pfn, order);
 	}
 }

@@ -3,8 +3,8 @@
 
 /*
  * Each is compiled once, with the addresses of `kernel` and of the shadow as
- * constants: a small block then costs about thirty instructions, and as many
- * to free, with every bad free still found. Everything else is the library's.
+ * constants: a small block then costs fifteen instructions, and as many to
+ * free, with every bad free still found. Everything else is the library's.
  */
 #include <loam/frame_fast.h>
 
@@ -22,7 +22,7 @@ void *kmalloc(size_t size_bytes)
 
 void kfree(void *block)
 {
-	if (LOAM_UNLIKELY(!loam_slab_push(&kernel.slabs, block, 0))) {
+	if (LOAM_UNLIKELY(!loam_slab_push(&kernel.slabs, block))) {
 		loam_kfree(&kernel.kmalloc, block);
 	}
 }

@@ -89,9 +89,9 @@ static LOAM_ALWAYS_INLINE void bench_frame_pair(unsigned order)
 
 static LOAM_ALWAYS_INLINE void bench_cache_pair(void)
 {
-	void *object = loam_cache_alloc(&kernel.slabs, bench.cache, 0);
+	void *object = cache_alloc(bench.cache);
 	bench.failed += object == NULL;
-	loam_cache_free(&kernel.slabs, bench.cache, object);
+	cache_free(bench.cache, object);
 }
 
 static LOAM_ALWAYS_INLINE void bench_vmalloc_pair(void)

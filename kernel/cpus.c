@@ -6,10 +6,10 @@
  * (startup.h), each on a stack of its own with guard pages, and go straight to
  * their idle task, where they take work from the common queue.
  *
- * What a CPU has of its own lies in its struct cpu; its layer of the slab floor
- * is taken from kmalloc when it is started, its frames' layer is part of their
- * instance. Frees that another CPU than the allocating one does stay in that
- * CPU's magazine and go home by the depot, a magazine at a time (src/slab).
+ * What a CPU has of its own lies in its struct cpu, its layer of the slab floor
+ * too; its frames' layer is part of their instance. Frees that another CPU than
+ * the allocating one does stay in that CPU's magazine and go home by the depot,
+ * a magazine at a time (src/slab).
  *
  * Offline. A CPU that is to leave takes nothing from the common queue any more,
  * finishes what was preempted on it in the kernel, leaves the address space it
@@ -43,7 +43,7 @@ void cpus_begin(void)
 
 	cpu->local = (struct cpu_local){
 		.self = cpu,
-		.slabs = &kernel.slabs.cpu[0],
+		.slabs = &cpu->slabs,
 		.frames = &kernel.frames.cpus[0],
 		.running = task_first(),
 	};
@@ -71,7 +71,6 @@ static void cpus_set_state(struct cpu *cpu, enum cpu_state state)
 /* What a CPU needs before it runs; false: no memory, and none is kept. */
 static bool cpus_prepare(struct cpu *cpu, struct cpu_stacks *stacks)
 {
-	struct loam_slab_cpu *slabs = kzalloc(sizeof(*slabs));
 	const loam_flags_t flags =
 		LOAM_HIGH | LOAM_ZERO | LOAM_OWNED_BY(LOAM_OWNER_STACK);
 
@@ -81,8 +80,7 @@ static bool cpus_prepare(struct cpu *cpu, struct cpu_stacks *stacks)
 		.fault = loam_kspace_vmalloc(&kernel.kspace,
 					     GDT_FAULT_STACK_BYTES, 0, flags),
 	};
-	if (slabs == NULL || stacks->main == NULL || stacks->fault == NULL) {
-		kfree(slabs);
+	if (stacks->main == NULL || stacks->fault == NULL) {
 		vfree(stacks->main);
 		vfree(stacks->fault);
 		return false;
@@ -90,10 +88,10 @@ static bool cpus_prepare(struct cpu *cpu, struct cpu_stacks *stacks)
 	cpu->local = (struct cpu_local){
 		.self = cpu,
 		.number = cpu->number,
-		.slabs = slabs,
+		.slabs = &cpu->slabs,
 		.frames = &kernel.frames.cpus[cpu->number],
 	};
-	loam_slab_cpu_start(&kernel.slabs, cpu->number, slabs, 0);
+	loam_slab_cpu_start(&kernel.slabs, cpu->number, &cpu->slabs, 0);
 	gdt_set_fault_stack(&cpu->gdt, stacks->fault);
 	task_init_cpu(cpu, stacks->main, CPUS_STACK_BYTES);
 	return true;
@@ -340,7 +338,7 @@ int cpus_bring_online(unsigned number)
 	if (cpu->state != CPU_OFFLINE) {
 		return -LOAM_EINVAL;
 	}
-	loam_slab_cpu_start(&kernel.slabs, number, cpu->local.slabs, 0);
+	loam_slab_cpu_start(&kernel.slabs, number, &cpu->slabs, 0);
 	uintptr_t state = task_lock();
 	cpus_set_state(cpu, CPU_ONLINE);
 	task_unlock(state);

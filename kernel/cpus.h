@@ -4,6 +4,7 @@
 #define KERNEL_CPUS_H
 
 #include <loam/list.h>
+#include <loam/slab.h>
 
 #include "gdt.h"
 #include "task.h"
@@ -49,9 +50,10 @@ struct cpu_counters {
  */
 struct cpu {
 	struct cpu_local local; /* first: the segment's base points here */
-	unsigned number;        /* c */
-	uint32_t apic_id;       /* c */
-	unsigned node;          /* c: of memory */
+	struct loam_slab_cpu slabs __attribute__((aligned(64)));
+	unsigned number;               /* c */
+	uint32_t apic_id;              /* c */
+	unsigned node;                 /* c: of memory */
 	volatile enum cpu_state state; /* t */
 
 	/* task.c */
@@ -88,6 +90,8 @@ struct cpu {
 
 LOAM_STATIC_ASSERT(offsetof(struct cpu, local) == 0,
 		   "the base of the segment is a struct cpu's");
+LOAM_STATIC_ASSERT(offsetof(struct cpu, slabs) == CPU_SLABS_OFFSET,
+		   "where the fast paths look for it");
 
 extern struct cpu cpus[CPUS_MOST];
 

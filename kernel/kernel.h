@@ -12,6 +12,17 @@ extern struct loam_kernel kernel;
 void *kmalloc(size_t size_bytes);
 void kfree(void *block);
 
+/* As loam_cache_alloc() and loam_cache_free() with it, no flags. */
+static inline void *cache_alloc(struct loam_cache *cache)
+{
+	return loam_cache_alloc_fast(&kernel.slabs, cache);
+}
+
+static inline void cache_free(struct loam_cache *cache, void *object)
+{
+	loam_cache_free_fast(&kernel.slabs, cache, object);
+}
+
 /* As loam_frame_alloc() and loam_frame_free() of order 0, directly mapped. */
 loam_pfn_t frame_alloc(void);
 void frame_free(loam_pfn_t pfn);

@@ -9,16 +9,12 @@
  * idle CPU if there is one, by an interrupt, and else has it run where it is.
  *
  * Preemption. From ring 3 a tick always switches. In the kernel it does so too,
- * wherever interrupts are on, unless the library is in one of its per-CPU fast
- * paths: these keep interrupts out by a busy flag that assumes that whoever
- * interrupts is done before they go on. So the CPU's flags of slabs and frames,
- * the depth of its temporary maps and the count of task_keep() are looked at,
- * and if any is set the switch happens at the next occasion: the end of the
- * next interrupt, task_unkeep(), or the way back to ring 3. A task that was
- * preempted between its test of a flag and its setting it finds the flag as it
- * was, since whoever ran in between was not preempted with the flag set either.
- * Locks of the library keep interrupts out, so nobody is preempted who holds
- * one.
+ * wherever interrupts are on, unless it has temporary maps, which are this
+ * CPU's, or has called task_keep(): then the switch happens at the next
+ * occasion, the end of the next interrupt, task_unkeep(), or the way back to
+ * ring 3. A task that is preempted in one of the library's per-CPU fast paths
+ * starts it again when it goes on (x86/restart.h). Their slow paths, and locks
+ * of the library, keep interrupts out, so nobody is preempted in one of these.
  *
  * Which CPU. A task that was preempted in the kernel may have read the number
  * of its CPU and not used it yet: it goes on where it was, by a queue of that
@@ -403,8 +399,7 @@ void task_yield(void)
 /* True if the library, or the task itself, must not be left just now. */
 static bool task_is_kept(const struct cpu *cpu)
 {
-	return (cpu->kept | cpu->local.slabs->busy | cpu->local.frames->busy |
-		kernel.kspace.temps[cpu->number].depth) != 0;
+	return (cpu->kept | kernel.kspace.temps[cpu->number].depth) != 0;
 }
 
 void task_interrupted(void)

@@ -43,6 +43,13 @@ struct trap_report {
  */
 bool trap_expect(void (*fn)(void *arg), void *arg, struct trap_report *out);
 
+/*
+ * For tests: what runs after each instruction of the kernel's that was executed
+ * with EFLAGS.TF set, interrupts off, in the place of an interrupt. NULL: none
+ * is expected.
+ */
+extern void (*trap_stepper)(struct trap_frame *frame);
+
 struct cpu;
 
 /* Makes the interrupt table, and prepares the CPU that runs this. */

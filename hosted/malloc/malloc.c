@@ -102,7 +102,7 @@ MALLOC_EXPORT void *malloc(size_t size)
 
 MALLOC_EXPORT void free(void *block)
 {
-	if (LOAM_UNLIKELY(!loam_slab_push(&malloc_heap.slabs, block, 0))) {
+	if (LOAM_UNLIKELY(!loam_slab_push(&malloc_heap.slabs, block))) {
 		free_tail(block);
 	}
 }

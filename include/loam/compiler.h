@@ -34,6 +34,22 @@
 #define LOAM_COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
 
 /*
+ * Reads a word that others may write meanwhile, whichever value it gets. On the
+ * x86 a plain load does, which can be an operand; a sanitizer is told so.
+ */
+#if defined(__has_feature)
+#define LOAM_HAS_FEATURE(name) __has_feature(name)
+#else
+#define LOAM_HAS_FEATURE(name) 0
+#endif
+#if defined(__SANITIZE_THREAD__) || LOAM_HAS_FEATURE(thread_sanitizer) ||      \
+	!(defined(__i386__) || defined(__x86_64__))
+#define LOAM_LOAD_HINT(at) __atomic_load_n(at, __ATOMIC_RELAXED)
+#else
+#define LOAM_LOAD_HINT(at) (*(at))
+#endif
+
+/*
  * Stores 8 bytes, a multiple of 8 away from 0, in one step: who reads them all
  * at once sees the old ones or the new ones. On i386 this takes the Pentium's
  * cmpxchg8b, which a compiler for older CPUs does not know of.

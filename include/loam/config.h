@@ -91,6 +91,47 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 
 /*
+ * 1: what interrupts the fast paths of the slab and frame floors has them start
+ * again, so that they need no flag, and their slow paths keep interrupts out.
+ * The host then defines, as functions or macros:
+ *
+ *	void *LOAM_SLAB_TAKE(size_t code)
+ *	bool LOAM_SLAB_GIVE(size_t code, void *object, uint8_t *shadow)
+ *	loam_pfn_t LOAM_FRAME_TAKE(struct loam_frame_cpu *cpu)
+ *	bool LOAM_FRAME_GIVE(struct loam_frame_cpu *cpu, loam_pfn_t pfn,
+ *			     uint32_t *tag)
+ *
+ * which do on the running CPU's stacks what loam_slab_take() and the others of
+ * these names do (slab_struct.h, frame_fast.h), in one step for whatever runs
+ * on this CPU; a CPU's stacks are never used by two at once. And
+ *
+ *	uintptr_t loam_cpu_quiet(void)
+ *	void loam_cpu_unquiet(uintptr_t state)
+ *
+ * which keep this CPU's interrupts out, and let them in again if they were.
+ */
+#ifndef LOAM_CPU_RESTARTS
+#define LOAM_CPU_RESTARTS 0
+#endif
+#if !LOAM_CPU_RESTARTS
+static inline uintptr_t loam_cpu_quiet(void)
+{
+	return 0;
+}
+
+static inline void loam_cpu_unquiet(uintptr_t state)
+{
+	(void)state;
+}
+#define LOAM_SLAB_TAKE(code) ((void)(code), NULL)
+#define LOAM_SLAB_GIVE(code, object, shadow)                                   \
+	((void)(code), (void)(object), (void)(shadow), false)
+#define LOAM_FRAME_TAKE(cpu) ((void)(cpu), LOAM_PFN_NONE)
+#define LOAM_FRAME_GIVE(cpu, pfn, tag)                                         \
+	((void)(cpu), (void)(pfn), (void)(tag), false)
+#endif
+
+/*
  * How the fast paths of the slab floor move a stack's top: 1, by a store of
  * what they have in a register, which the next call sees soonest; 0, by an
  * addition in memory, which needs a register and an instruction less.
@@ -110,6 +151,10 @@ static inline void loam_cpu_leave(unsigned cpu)
 #endif
 #ifndef LOAM_SLAB_CPUS
 #define LOAM_SLAB_CPUS LOAM_MAX_CPUS
+#endif
+/* Where loam_slab_init() starts those of the first LOAM_SLAB_CPUS. */
+#ifndef LOAM_SLAB_CPU_PLACE
+#define LOAM_SLAB_CPU_PLACE(slabs, id) (&(slabs)->cpu[id])
 #endif
 
 /* The same of the frame floor: where the fast paths find a CPU's frames. */

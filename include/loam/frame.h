@@ -351,10 +351,14 @@ struct loam_frame_local {
 	struct loam_frame_stash stashes[LOAM_STASH_COUNT];
 };
 
-/* Frames whose free the fast path serves: touched, of a home zone. */
+/*
+ * Frames of a home zone that are touched. Below stack_end, which is end, or 0
+ * while the zone gathers, all that are freed go straight onto the stack.
+ */
 struct loam_frame_window {
 	loam_pfn_t first;
 	loam_pfn_t end;
+	loam_pfn_t stack_end;
 };
 
 /*
@@ -365,6 +369,7 @@ struct loam_frame_window {
 struct loam_frame_cpu {
 	uint32_t busy;
 	struct loam_frame_window window;
+	uintptr_t quiet;                 /* of loam_cpu_quiet(), while busy */
 	uint8_t home[LOAM_FRAME_LOCALS]; /* zones that the locals serve */
 	uint8_t node;
 	struct loam_frame_local locals[LOAM_FRAME_LOCALS];
@@ -432,7 +437,6 @@ struct loam_frame_area {
 struct loam_frames {
 	struct loam_frame_tags tags;
 	uint32_t fault_armed; /* R */
-	uint32_t gathers;     /* R: normal zones of which some frames go home */
 	/* With one area, what is every CPU's: see loam_frame_window_of(). */
 	struct loam_frame_window window; /* R */
 	uint8_t home[LOAM_FRAME_LOCALS]; /* C */

@@ -14,28 +14,34 @@
  * Enters and leaves one CPU's frames. False: this CPU is in there already and
  * was interrupted; the caller goes to the zone. An interrupt that comes
  * between the test and the store is over, with busy 0 again, before the store:
- * so plain accesses in program order are all it takes.
+ * so plain accesses in program order are all it takes. Where fast paths are
+ * restarted, and look at no flag, interrupts stay out instead.
  */
-static LOAM_ALWAYS_INLINE void loam_frame_cpu_claim(struct loam_frame_cpu *cpu)
-{
-	cpu->busy = 1;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-}
-
 static LOAM_ALWAYS_INLINE bool loam_frame_cpu_try(struct loam_frame_cpu *cpu)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (LOAM_UNLIKELY(cpu->busy != 0)) {
 		return false;
 	}
-	loam_frame_cpu_claim(cpu);
+	if (LOAM_CPU_RESTARTS) {
+		uintptr_t state = loam_cpu_quiet();
+		cpu->quiet = state;
+	}
+	cpu->busy = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	return true;
 }
 
 static LOAM_ALWAYS_INLINE void loam_frame_cpu_done(struct loam_frame_cpu *cpu)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	cpu->busy = 0;
+	if (LOAM_CPU_RESTARTS) {
+		uintptr_t state = cpu->quiet;
+		cpu->busy = 0;
+		loam_cpu_unquiet(state);
+	} else {
+		cpu->busy = 0;
+	}
 }
 
 /* Counts are read by other CPUs for statistics, so each access is whole. */
@@ -57,6 +63,26 @@ static LOAM_ALWAYS_INLINE bool loam_frame_has_high(
 	return __atomic_load_n(&frames->has_high, __ATOMIC_RELAXED);
 }
 
+/* The topmost frame of the CPU's stack; LOAM_PFN_NONE: none, or it is busy. */
+static LOAM_ALWAYS_INLINE uintptr_t loam_frame_take(struct loam_frame_cpu *cpu)
+{
+	if (LOAM_CPU_RESTARTS) {
+		return LOAM_FRAME_TAKE(cpu);
+	}
+	loam_pfn_t pfn = LOAM_PFN_NONE;
+	struct loam_frame_stack *stack = &cpu->locals[0].stack;
+	if (LOAM_LIKELY(loam_frame_cpu_try(cpu))) {
+		/* Signed: one subtraction makes the index and the test. */
+		int32_t top = (int32_t)loam_frame_count_load(&stack->count) - 1;
+		if (LOAM_LIKELY(top >= 0)) {
+			pfn = stack->frames[top];
+			loam_frame_count_store(&stack->count, (uint32_t)top);
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	return pfn;
+}
+
 /*
  * A single directly mapped frame from this CPU's stack, as a used block of
  * order 0 labelled by LOAM_OWNED_BY() in flags; LOAM_PFN_NONE: the slow path
@@ -65,25 +91,20 @@ static LOAM_ALWAYS_INLINE bool loam_frame_has_high(
 static LOAM_ALWAYS_INLINE loam_pfn_t loam_frame_pop(struct loam_frames *frames,
 						    loam_flags_t flags)
 {
-	loam_pfn_t pfn = LOAM_PFN_NONE;
+	/* A word: a register that is an index as it is. */
+	uintptr_t pfn = LOAM_PFN_NONE;
 	unsigned number = loam_cpu_enter();
-	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
-	struct loam_frame_stack *stack = &cpu->locals[0].stack;
-	if (LOAM_LIKELY((frames->fault_armed | cpu->busy) == 0)) {
-		loam_frame_cpu_claim(cpu);
-		/* Signed: one subtraction makes the index and the test. */
-		int32_t top = (int32_t)loam_frame_count_load(&stack->count) - 1;
-		if (LOAM_LIKELY(top >= 0)) {
-			pfn = stack->frames[top];
-			loam_frame_count_store(&stack->count, (uint32_t)top);
-			loam_tag_store(&frames->tags.tags[pfn],
-				       LOAM_TAG_USED |
-					       (flags & LOAM_TAG_OWNER_MASK));
-		}
-		loam_frame_cpu_done(cpu);
+	/* 0 or 1; compared with 1 it is an operand, and not loaded first. */
+	if (LOAM_LIKELY(frames->fault_armed != 1)) {
+		pfn = loam_frame_take(LOAM_FRAME_CPU(frames, number));
 	}
 	loam_cpu_leave(number);
-	return pfn;
+	if (LOAM_LIKELY(pfn != LOAM_PFN_NONE)) {
+		/* It is the caller's already. */
+		loam_tag_store(&frames->tags.tags[pfn],
+			       LOAM_TAG_USED | (flags & LOAM_TAG_OWNER_MASK));
+	}
+	return (loam_pfn_t)pfn;
 }
 
 /* True if the tag is that of a used block of this order, one reference. */
@@ -120,8 +141,7 @@ static LOAM_ALWAYS_INLINE bool loam_frame_is_plain(
 {
 	const struct loam_frame_window *window =
 		loam_frame_window_of(frames, cpu);
-	loam_pfn_t end = __atomic_load_n(&window->end, __ATOMIC_RELAXED);
-	return pfn < end && pfn >= window->first &&
+	return pfn < LOAM_LOAD_HINT(&window->end) && pfn >= window->first &&
 	       loam_frame_tag_is_plain(frames, pfn, order);
 }
 
@@ -164,14 +184,41 @@ static LOAM_ALWAYS_INLINE struct loam_frame_stack *loam_frame_stack_for(
 }
 
 /*
- * The same as loam_frame_push() for a frame that is plain, while memory gathers
- * (percpu.c). False too if the CPU is busy.
+ * The same as loam_frame_push() while memory gathers (percpu.c). False too if
+ * it does not.
  */
 bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn);
 
 /*
- * Puts a used block of order 0 onto one of this CPU's stacks. False, and
- * nothing changed: it is not one, or the slow path must.
+ * Puts single frames back, used blocks with one reference each, as long as they
+ * go onto this CPU's stacks, which are entered once for all of them. Returns
+ * how many that were: pfns[that] is no such block, or of another zone, or finds
+ * no room, and loam_frame_free() or loam_frame_put() knows what to do about it.
+ * Context: any. Cost: a dozen instructions each.
+ */
+size_t loam_frame_push_run(struct loam_frames *frames, const loam_pfn_t *pfns,
+			   size_t count);
+
+/* As loam_frame_push_claimed(), the CPU's own stack, busy not set. */
+static LOAM_ALWAYS_INLINE bool loam_frame_give(struct loam_frames *frames,
+					       struct loam_frame_cpu *cpu,
+					       loam_pfn_t pfn)
+{
+	if (LOAM_CPU_RESTARTS) {
+		return LOAM_FRAME_GIVE(cpu, pfn, &frames->tags.tags[pfn]);
+	}
+	bool given = false;
+	if (LOAM_LIKELY(loam_frame_cpu_try(cpu))) {
+		given = loam_frame_push_claimed(frames, &cpu->locals[0].stack,
+						pfn);
+		loam_frame_cpu_done(cpu);
+	}
+	return given;
+}
+
+/*
+ * Puts a used block of order 0 onto this CPU's stack. False, and nothing
+ * changed: it is not one, or the slow path must.
  */
 static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
 					       loam_pfn_t pfn)
@@ -179,17 +226,12 @@ static LOAM_ALWAYS_INLINE bool loam_frame_push(struct loam_frames *frames,
 	bool pushed = false;
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
-	if (LOAM_LIKELY(loam_frame_is_plain(frames, cpu, pfn, 0))) {
-		uint32_t gathers =
-			__atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
-		if (LOAM_LIKELY((gathers | cpu->busy) == 0)) {
-			loam_frame_cpu_claim(cpu);
-			pushed = loam_frame_push_claimed(
-				frames, &cpu->locals[0].stack, pfn);
-			loam_frame_cpu_done(cpu);
-		} else {
-			pushed = loam_frame_push_gathering(frames, pfn);
-		}
+	const struct loam_frame_window *window =
+		loam_frame_window_of(frames, cpu);
+	if (LOAM_LIKELY(pfn < LOAM_LOAD_HINT(&window->stack_end)) &&
+	    LOAM_LIKELY(pfn >= window->first) &&
+	    LOAM_LIKELY(loam_frame_tag_is_plain(frames, pfn, 0))) {
+		pushed = loam_frame_give(frames, cpu, pfn);
 	}
 	loam_cpu_leave(number);
 	return pushed;

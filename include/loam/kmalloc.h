@@ -178,7 +178,8 @@ static LOAM_ALWAYS_INLINE void *loam_kmalloc_fast(struct loam_kmalloc *kmalloc,
 						  struct loam_slabs *slabs,
 						  size_t size_bytes)
 {
-	if (LOAM_UNLIKELY(size_bytes - 1 >= kmalloc->fast_limit)) {
+	/* Size 0 has class 0, the code of no cache, whose stack is empty. */
+	if (LOAM_UNLIKELY(size_bytes > kmalloc->fast_limit)) {
 		return NULL;
 	}
 	return loam_slab_pop(slabs, kmalloc->class_of[(size_bytes + 15) / 16]);

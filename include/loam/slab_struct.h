@@ -74,6 +74,8 @@ LOAM_STATIC_ASSERT(LOAM_MAX_CPUS < 65535,
 /* Codes: every cache in every group of CPUs. */
 #define LOAM_SLAB_CODES (LOAM_CACHE_MAX * LOAM_SLAB_GROUPS)
 LOAM_STATIC_ASSERT(LOAM_SLAB_CODES <= 256, "a code is a byte of the shadow");
+LOAM_STATIC_ASSERT(!LOAM_CPU_RESTARTS || LOAM_SLAB_GROUPS == 1,
+		   "LOAM_SLAB_TAKE() gets the index of a cache");
 
 /* What the fast paths do not use of a CPU's layer, for each code. */
 struct loam_cache_cpu {
@@ -92,6 +94,7 @@ struct loam_slab_cpu {
 	void **top[LOAM_SLAB_CODES];   /* [P] */
 	void **limit[LOAM_SLAB_CODES]; /* [P] */
 	uint32_t busy;                 /* [P] against this CPU's interrupts */
+	uintptr_t quiet;               /* [P] of loam_cpu_quiet(), while busy */
 	uint32_t base;                 /* [c] */
 	/* [c] (size + bias) / 16 is base + size / 16, rounded up */
 	size_t bias;
@@ -192,10 +195,25 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
 	return object;
 }
 
+/* The same in one step for whatever else the CPU runs: LOAM_CPU_RESTARTS. */
+static LOAM_ALWAYS_INLINE void *loam_slab_take(struct loam_slabs *slabs,
+					       size_t code)
+{
+	void *object = LOAM_SLAB_TAKE(code);
+	if (LOAM_LIKELY(object != NULL)) {
+		/* It is the caller's already. */
+		*LOAM_SLAB_SHADOW_AT(slabs, object) = (uint8_t)code;
+	}
+	return object;
+}
+
 /* The same for the cache with this index, and the CPU that runs this. */
 static LOAM_ALWAYS_INLINE void *loam_slab_pop(struct loam_slabs *slabs,
 					      unsigned cache_index)
 {
+	if (LOAM_CPU_RESTARTS) {
+		return loam_slab_take(slabs, cache_index);
+	}
 	unsigned id = loam_cpu_enter();
 	struct loam_slab_cpu *cpu = LOAM_SLAB_CPU(slabs, id);
 	void *object = NULL;
@@ -209,26 +227,17 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop(struct loam_slabs *slabs,
 }
 
 /*
- * Puts a live object of the cache with this index (0: of any) into the CPU's
- * magazine. False, and nothing changed: it is not one, or the slow path must.
- * No magazine has code 0, and its limit is where its top is: so what is not
- * live needs no test of its own.
+ * Puts the object, whose byte of the shadow is *shadow and was code, into the
+ * magazine of the CPU that runs this. False, and nothing changed: no room.
  */
-static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
-					      void *object,
-					      unsigned cache_index)
+static LOAM_ALWAYS_INLINE bool loam_slab_give(struct loam_slabs *slabs,
+					      size_t code, void *object,
+					      uint8_t *shadow)
 {
-	size_t granule = loam_slab_granule(slabs, object);
-	if (LOAM_UNLIKELY(granule >= LOAM_SLAB_GRANULES(slabs))) {
-		return false;
+	if (LOAM_CPU_RESTARTS) {
+		return LOAM_SLAB_GIVE(code, object, shadow);
 	}
-	uint8_t *shadow = &LOAM_SLAB_SHADOW(slabs)[granule];
-	size_t code = *shadow;
-	if (cache_index != 0 &&
-	    LOAM_UNLIKELY(code % LOAM_CACHE_MAX != cache_index)) {
-		return false;
-	}
-	bool pushed = false;
+	bool given = false;
 	unsigned id = loam_cpu_enter();
 	struct loam_slab_cpu *cpu = LOAM_SLAB_CPU(slabs, id);
 	if (LOAM_LIKELY(loam_slab_cpu_try(cpu))) {
@@ -242,12 +251,82 @@ static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
 				LOAM_COMPILER_HIDE(code);
 				cpu->top[code]++;
 			}
-			pushed = true;
+			given = true;
 		}
 		loam_slab_cpu_done(cpu);
 	}
 	loam_cpu_leave(id);
-	return pushed;
+	return given;
+}
+
+/* The two below in one: any is a constant. */
+static LOAM_ALWAYS_INLINE bool loam_slab_push_if(struct loam_slabs *slabs,
+						 void *object, bool any,
+						 unsigned cache_index)
+{
+	size_t granule = loam_slab_granule(slabs, object);
+	if (LOAM_UNLIKELY(granule >= LOAM_SLAB_GRANULES(slabs))) {
+		return false;
+	}
+	size_t code = LOAM_SLAB_SHADOW(slabs)[granule];
+	size_t index = LOAM_SLAB_GROUPS == 1 ? code : code % LOAM_CACHE_MAX;
+	if (!any && LOAM_UNLIKELY(index != cache_index)) {
+		return false;
+	}
+	if (LOAM_CPU_RESTARTS) {
+		/* An operand made of two registers, twice, and no sum. */
+		LOAM_COMPILER_HIDE(granule);
+	}
+	return loam_slab_give(slabs, code, object,
+			      &LOAM_SLAB_SHADOW(slabs)[granule]);
+}
+
+/*
+ * Puts a live object into the magazine of the CPU that runs this. False, and
+ * nothing changed: it is not one, or the slow path must. No magazine has code
+ * 0, and its limit is where its top is: so what is not live needs no test of
+ * its own.
+ */
+static LOAM_ALWAYS_INLINE bool loam_slab_push(struct loam_slabs *slabs,
+					      void *object)
+{
+	return loam_slab_push_if(slabs, object, true, 0);
+}
+
+/* The same if it is of the cache with this index. */
+static LOAM_ALWAYS_INLINE bool loam_slab_push_of(struct loam_slabs *slabs,
+						 void *object,
+						 unsigned cache_index)
+{
+	return loam_slab_push_if(slabs, object, false, cache_index);
+}
+
+/* What every cache begins with; the rest is the slab floor's own. */
+struct loam_cache_head {
+	uint32_t index; /* [c] in the instance, not 0 */
+};
+
+/*
+ * loam_cache_alloc() with no flags, and loam_cache_free(), for inlining where
+ * caches are used most: the fast path at the place of the call.
+ */
+static LOAM_ALWAYS_INLINE void *loam_cache_alloc_fast(struct loam_slabs *slabs,
+						      struct loam_cache *cache)
+{
+	const struct loam_cache_head *head = (const void *)cache;
+	void *object = loam_slab_pop(slabs, head->index);
+	return LOAM_LIKELY(object != NULL) ? object
+					   : loam_cache_alloc(slabs, cache, 0);
+}
+
+static LOAM_ALWAYS_INLINE void loam_cache_free_fast(struct loam_slabs *slabs,
+						    struct loam_cache *cache,
+						    void *object)
+{
+	const struct loam_cache_head *head = (const void *)cache;
+	if (LOAM_UNLIKELY(!loam_slab_push_of(slabs, object, head->index))) {
+		loam_cache_free(slabs, cache, object);
+	}
 }
 
 /* The slab whose frames hold the address, or NULL. Not for the fast paths. */

@@ -73,6 +73,11 @@ static void trap_page_fault(struct trap_frame *frame)
 
 static void trap_exception(struct trap_frame *frame)
 {
+	if (frame->vector == TRAP_DEBUG && !trap_from_user(frame) &&
+	    trap_stepper != NULL) {
+		trap_stepper(frame);
+		return;
+	}
 	if (!trap_from_user(frame)) {
 		exception_handle(frame);
 	}
@@ -89,6 +94,9 @@ void trap_dispatch(struct trap_frame *frame)
 		/* On a stack that nobody may be switched from. */
 		trap_nmi(frame);
 		return;
+	}
+	if (frame->vector >= TRAP_COUNT && !trap_from_user(frame)) {
+		restart_interrupted(&frame->eip);
 	}
 	if (frame->vector == TRAP_PAGE_FAULT) {
 		trap_page_fault(frame);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CPU_EFLAGS_TF 0x00000100u /* an exception after each instruction */
 #define CPU_EFLAGS_IF 0x00000200u /* interrupts are let in */
 #define CPU_EFLAGS_AC 0x00040000u /* can be set from the 486 on */
 #define CPU_EFLAGS_ID 0x00200000u /* can be set where there is CPUID */

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "restart.h"
+
 struct cpu;
 struct loam_frame_cpu;
 struct loam_slab_cpu;
@@ -37,6 +39,8 @@ struct cpu_local {
 #define CPU_INC_HALF_WORD "incw"
 #define CPU_INC_WORD "incl"
 #endif
+
+#define CPU_LOCAL_INTERRUPTS 0x200u /* of the flags: interrupts are let in */
 
 /*
  * Stands for what a change of CPU changes. A task goes to another CPU only in
@@ -88,9 +92,50 @@ static inline void loam_cpu_leave(unsigned cpu)
 	(void)cpu;
 }
 
-/* The boot CPU's layer is in the instance; others come as they are started. */
+/*
+ * A CPU's layer of the slab floor lies in its struct cpu, so many bytes behind
+ * the segment's base. The instance starts CPU 0's, the kernel the others'.
+ */
+#define CPU_SLABS_OFFSET 64u
 #define LOAM_SLAB_CPUS 1
 #define LOAM_SLAB_CPU(slabs, id) ((void)(slabs), (void)(id), cpu_slabs())
+#define LOAM_SLAB_CPU_PLACE(slabs, id) LOAM_SLAB_CPU(slabs, id)
 #define LOAM_FRAME_CPU(frames, id) ((void)(frames), (void)(id), cpu_frames())
+
+/* The fast paths are sequences of restart.h's. */
+#define LOAM_CPU_RESTARTS 1
+#define LOAM_SLAB_TAKE(code)                                                   \
+	restart_take_object(                                                   \
+		CPU_SLABS_OFFSET + offsetof(struct loam_slab_cpu, top), code)
+#define LOAM_SLAB_GIVE(code, object, shadow)                                   \
+	restart_give_object(                                                   \
+		CPU_SLABS_OFFSET + offsetof(struct loam_slab_cpu, top),        \
+		CPU_SLABS_OFFSET + offsetof(struct loam_slab_cpu, limit),      \
+		code, object, shadow)
+#define CPU_FRAME_STACK(field)                                                 \
+	offsetof(struct loam_frame_cpu, locals[0].stack.field)
+#define LOAM_FRAME_TAKE(cpu)                                                   \
+	restart_take_frame(cpu, CPU_FRAME_STACK(count),                        \
+			   CPU_FRAME_STACK(frames), LOAM_PFN_NONE)
+#define LOAM_FRAME_GIVE(cpu, pfn, tag)                                         \
+	restart_give_frame(cpu, CPU_FRAME_STACK(count),                        \
+			   CPU_FRAME_STACK(frames), LOAM_STACK_FRAMES, pfn,    \
+			   tag, LOAM_TAG_USED, LOAM_TAG_CACHED)
+
+/* Slow paths keep interrupts out: returns whether they were let in. */
+static inline uintptr_t loam_cpu_quiet(void)
+{
+	uintptr_t flags;
+
+	__asm__ volatile("pushf\n\tpop %0\n\tcli" : "=r"(flags) : : "memory");
+	return flags & CPU_LOCAL_INTERRUPTS;
+}
+
+static inline void loam_cpu_unquiet(uintptr_t state)
+{
+	if (state != 0) {
+		__asm__ volatile("sti" : : : "memory");
+	}
+}
 
 #endif

@@ -205,6 +205,8 @@ struct trap_context *exception_expected(uint32_t vector, uint32_t error,
 	return context;
 }
 
+void (*trap_stepper)(struct trap_frame *frame);
+
 _Noreturn void exception_handle(const struct trap_frame *frame)
 {
 	struct trap_context *context = exception_expected(

@@ -106,6 +106,11 @@ static bool trap_is_fatal(uint64_t vector)
 
 static void trap_exception(struct trap_frame *frame)
 {
+	if (frame->vector == TRAP_DEBUG && !trap_from_user(frame) &&
+	    trap_stepper != NULL) {
+		trap_stepper(frame);
+		return;
+	}
 	if (!trap_from_user(frame) || trap_is_fatal(frame->vector)) {
 		exception_handle(frame);
 	}
@@ -121,6 +126,9 @@ void trap_dispatch(struct trap_frame *frame)
 	if (frame->vector == TRAP_NMI) {
 		trap_nmi(frame);
 		return;
+	}
+	if (frame->vector >= TRAP_COUNT && !trap_from_user(frame)) {
+		restart_interrupted(&frame->rip);
 	}
 	if (frame->vector == TRAP_PAGE_FAULT) {
 		trap_page_fault(frame);

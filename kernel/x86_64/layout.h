@@ -10,11 +10,12 @@
  *	0xffff800000000000  direct map: physical 0 and up           16 TiB
  *	0xffffa00000000000  windows of the classic heaps            256 MiB
  *	0xffffb00000000000  vmalloc, vmap, device maps              16 TiB
- *	0xffffc80000000000  the slabs' shadow of the direct map     1 TiB
  *	0xffffd00000000000  temporary maps                          2 MiB
+ *	0xfffff80000000000  the slabs' shadow of the direct map     1 TiB
  *	0xffffffff80000000  the image: physical 0 and up, once more 2 GiB
  *
- * The same with five levels: then it is the top of a larger space.
+ * The same with five levels: then it is the top of a larger space. What lies in
+ * the direct map has its shadow at its address / 16, as a negative number.
  */
 #define KERNEL_BASE 0xffff800000000000u
 #define KERNEL_LOAD 0x00100000u
@@ -24,7 +25,7 @@
 #define KERNEL_HEAP_BUDDY 0x08000000u /* the buddy heap's window within it */
 #define KERNEL_WINDOW_BASE 0xffffb00000000000u
 #define KERNEL_WINDOW_SIZE 0x0000100000000000u
-#define KERNEL_SHADOW_BASE 0xffffc80000000000u
+#define KERNEL_SHADOW_BASE 0xfffff80000000000u
 #define KERNEL_SHADOW_SIZE 0x0000010000000000u
 #define KERNEL_TEMP_BASE 0xffffd00000000000u
 #define KERNEL_TEMP_SIZE 0x00200000u

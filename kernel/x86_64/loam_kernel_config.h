@@ -10,8 +10,11 @@
 
 /* layout.h's, for the slabs' fast paths: no loads to find them. */
 #define KERNEL_CONFIG_DIRECT 0xffff800000000000u
-#define KERNEL_CONFIG_SHADOW 0xffffc80000000000u
+#define KERNEL_CONFIG_SHADOW 0xfffff80000000000u
 #define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), (uintptr_t)KERNEL_CONFIG_DIRECT)
 #define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), (uint8_t *)KERNEL_CONFIG_SHADOW)
+/* The one is the other shifted right by four bits; so it is for each byte. */
+#define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
+	((void)(slabs), (uint8_t *)((intptr_t)(object) >> 4))
 
 #endif

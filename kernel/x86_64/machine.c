@@ -39,6 +39,9 @@ struct loam_boot_layout machine_layout = {
 LOAM_STATIC_ASSERT(KERNEL_SHADOW_SIZE ==
 			   KERNEL_DIRECT_SIZE >> LOAM_SHADOW_SHIFT,
 		   "the shadow covers the direct map");
+LOAM_STATIC_ASSERT((intptr_t)KERNEL_BASE >> LOAM_SHADOW_SHIFT ==
+			   (intptr_t)KERNEL_SHADOW_BASE,
+		   "LOAM_SLAB_SHADOW_AT() is a shift");
 
 const struct machine_stack machine_stacks[] = {
 	{ "boot stack", boot_stack_guard, boot_stack_bottom, boot_stack_top },

@@ -215,11 +215,22 @@ static void areas_find_homes(struct loam_frames *frames, unsigned node,
 	homes[1] = areas_home(frames, node, LOAM_ZONE_HIGH);
 }
 
-static struct loam_frame_window zone_window(const struct loam_zone *zone)
+/* What its CPUs' stacks take without asking: nothing while it gathers. */
+static loam_pfn_t zone_stack_end(const struct loam_frames *frames,
+				 const struct loam_zone *zone)
+{
+	return frame_zone_gathers(frames, zone->number)
+		       ? 0
+		       : frame_touched_end(zone);
+}
+
+static struct loam_frame_window zone_window(const struct loam_frames *frames,
+					    const struct loam_zone *zone)
 {
 	return (struct loam_frame_window){
 		.first = zone->first,
 		.end = frame_touched_end(zone),
+		.stack_end = zone_stack_end(frames, zone),
 	};
 }
 
@@ -231,7 +242,7 @@ static void cpu_settle(struct loam_frames *frames, unsigned cpu, unsigned node,
 	for (unsigned local = 0; local < LOAM_FRAME_LOCALS; local++) {
 		at->home[local] = homes[local]->number;
 	}
-	at->window = zone_window(homes[0]);
+	at->window = zone_window(frames, homes[0]);
 }
 
 void loam_frame_areas_homes(struct loam_frames *frames)
@@ -246,29 +257,37 @@ void loam_frame_areas_homes(struct loam_frames *frames)
 	}
 	frames->home[0] = homes[0]->number;
 	frames->home[1] = homes[1]->number;
-	frames->window = zone_window(homes[0]);
+	frames->window = zone_window(frames, homes[0]);
 	for (unsigned cpu = 0; LOAM_FRAME_AREAS > 1 && cpu < LOAM_MAX_CPUS;
 	     cpu++) {
 		cpu_settle(frames, cpu, 0, homes);
 	}
 }
 
-void loam_frame_areas_touched(struct loam_frames *frames,
-			      const struct loam_zone *zone)
+/* `first` stays: it is the zone's, or keeps every frame out (list.c). */
+static void window_follow(struct loam_frame_window *window, loam_pfn_t end,
+			  loam_pfn_t stack_end)
+{
+	__atomic_store_n(&window->end, end, __ATOMIC_RELEASE);
+	__atomic_store_n(&window->stack_end, stack_end, __ATOMIC_RELEASE);
+}
+
+void loam_frame_areas_follow(struct loam_frames *frames,
+			     const struct loam_zone *zone)
 {
 	loam_pfn_t end = frame_touched_end(zone);
+	loam_pfn_t stack_end = zone_stack_end(frames, zone);
 	if (zone->local != 0) {
 		return;
 	}
 	if (frames->home[0] == zone->number) {
-		__atomic_store_n(&frames->window.end, end, __ATOMIC_RELEASE);
+		window_follow(&frames->window, end, stack_end);
 	}
 	for (unsigned cpu = 0; LOAM_FRAME_AREAS > 1 && cpu < LOAM_MAX_CPUS;
 	     cpu++) {
 		struct loam_frame_cpu *at = &frames->cpus[cpu];
 		if (at->home[0] == zone->number) {
-			__atomic_store_n(&at->window.end, end,
-					 __ATOMIC_RELEASE);
+			window_follow(&at->window, end, stack_end);
 		}
 	}
 }

@@ -56,9 +56,10 @@
  *
  * Each zone has a lock, for its buddy and its runs. What a CPU keeps has none:
  * only that CPU uses it, and a busy flag sends its own interrupts past it to
- * the zone. References change by compare-and-swap. frames->lock protects fault
- * injection, spilled references and loam_frame_add(), and is taken before a
- * zone's.
+ * the zone; or, with LOAM_CPU_RESTARTS, a fast path that was interrupted starts
+ * again, and the slow ones keep interrupts out. References change by
+ * compare-and-swap. frames->lock protects fault injection, spilled references
+ * and loam_frame_add(), and is taken before a zone's.
  *
  * WHAT IS CHECKED
  *
@@ -323,7 +324,9 @@ static bool free_stashed(struct loam_frames *frames, loam_pfn_t pfn,
 static LOAM_NOINLINE void free_slow(struct loam_frames *frames, loam_pfn_t pfn,
 				    unsigned order, const void *caller)
 {
-	if (!free_stashed(frames, pfn, order) &&
+	bool done = order == 0 ? loam_frame_push_gathering(frames, pfn)
+			       : free_stashed(frames, pfn, order);
+	if (!done &&
 	    loam_frame_verify_used(frames, "free", pfn, order, caller)) {
 		loam_frame_free_verified(frames, pfn, order);
 	}
@@ -467,17 +470,19 @@ static size_t bulk_push(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 	while (done < count) {
 		loam_pfn_t pfn = pfns[done];
 		unsigned local = 0;
-		struct loam_frame_window window =
-			*loam_frame_window_of(frames, cpu);
-		if (pfn < window.first || pfn >= window.end) {
+		const struct loam_frame_window *window =
+			loam_frame_window_of(frames, cpu);
+		loam_pfn_t first = window->first;
+		loam_pfn_t end = LOAM_LOAD_HINT(&window->end);
+		if (pfn < first || pfn >= end) {
 			const struct loam_zone *high =
 				&frames->zones[loam_frame_home_of(frames, cpu,
 								  1)];
 			local = 1;
-			window.first = high->first;
-			window.end = frame_touched_end(high);
+			first = high->first;
+			end = frame_touched_end(high);
 		}
-		if (pfn < window.first || pfn >= window.end) {
+		if (pfn < first || pfn >= end) {
 			break;
 		}
 		struct loam_frame_stack *stack = &cpu->locals[local].stack;
@@ -485,9 +490,9 @@ static size_t bulk_push(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 			stack = loam_frame_stack_for(frames, cpu, local, pfn);
 		}
 		size_t left = count - done;
-		size_t pushed = bulk_push_run(
-			frames, stack, window.first, window.end - window.first,
-			left < most ? left : most, pfns + done);
+		size_t pushed =
+			bulk_push_run(frames, stack, first, end - first,
+				      left < most ? left : most, pfns + done);
 		if (pushed == 0) {
 			break;
 		}

@@ -88,9 +88,20 @@ void loam_frame_areas_start(struct loam_frames *frames,
 /* Gives every CPU its home, once zones know what they manage. */
 void loam_frame_areas_homes(struct loam_frames *frames);
 
-/* The zone was touched up to here: the windows of its CPUs follow. */
-void loam_frame_areas_touched(struct loam_frames *frames,
-			      const struct loam_zone *zone);
+/*
+ * The zone was touched further, or has begun or ceased to gather: the windows
+ * of its CPUs follow. Under its lock.
+ */
+void loam_frame_areas_follow(struct loam_frames *frames,
+			     const struct loam_zone *zone);
+
+/* True if freed frames of the zone may have to go home. A hint without lock. */
+static inline bool frame_zone_gathers(const struct loam_frames *frames,
+				      unsigned zone)
+{
+	return __atomic_load_n(&frames->home_above[zone], __ATOMIC_RELAXED) <
+	       LOAM_TRACT_FRAMES;
+}
 
 /* The node of the calling CPU. */
 static inline unsigned frame_node(const struct loam_frames *frames)
@@ -180,10 +191,8 @@ static inline bool frame_gathers(const struct loam_frames *frames,
 {
 	bool gathers = false;
 	for (unsigned local = 0; local < LOAM_FRAME_LOCALS; local++) {
-		unsigned zone = loam_frame_home_of(frames, cpu, local);
-		gathers |=
-			__atomic_load_n(&frames->home_above[zone],
-					__ATOMIC_RELAXED) < LOAM_TRACT_FRAMES;
+		gathers |= frame_zone_gathers(
+			frames, loam_frame_home_of(frames, cpu, local));
 	}
 	return gathers;
 }

@@ -216,23 +216,73 @@ static bool stack_drain_all(struct loam_frames *frames, struct loam_zone *zone,
 	return count != 0;
 }
 
+/* True if frames that go straight onto the CPU's stack would not be right. */
+static bool cpu_gathers(const struct loam_frames *frames,
+			const struct loam_frame_cpu *cpu)
+{
+	return LOAM_LOAD_HINT(&loam_frame_window_of(frames, cpu)->stack_end) ==
+	       0;
+}
+
+/*
+ * Where a plain frame goes while memory gathers; busy is set. NULL: the CPU's
+ * stacks are to be emptied first.
+ */
+static struct loam_frame_stack *gathering_stack(
+	const struct loam_frames *frames, struct loam_frame_cpu *cpu,
+	loam_pfn_t pfn)
+{
+	struct loam_frame_local *local = &cpu->locals[0];
+	local->gathered++;
+	return local->gathered < LOAM_GATHER_FREES
+		       ? loam_frame_stack_for(frames, cpu, 0, pfn)
+		       : NULL;
+}
+
 bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn)
 {
 	bool pushed = false;
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = &frames->cpus[number];
-	struct loam_frame_local *local = &cpu->locals[0];
-	if (loam_frame_cpu_try(cpu)) {
-		local->gathered++;
-		if (local->gathered < LOAM_GATHER_FREES) {
-			pushed = loam_frame_push_claimed(
-				frames,
-				loam_frame_stack_for(frames, cpu, 0, pfn), pfn);
-		}
+	if (cpu_gathers(frames, cpu) &&
+	    loam_frame_is_plain(frames, cpu, pfn, 0) &&
+	    loam_frame_cpu_try(cpu)) {
+		struct loam_frame_stack *stack =
+			gathering_stack(frames, cpu, pfn);
+		pushed = stack != NULL &&
+			 loam_frame_push_claimed(frames, stack, pfn);
 		loam_frame_cpu_done(cpu);
 	}
 	loam_cpu_leave(number);
 	return pushed;
+}
+
+size_t loam_frame_push_run(struct loam_frames *frames, const loam_pfn_t *pfns,
+			   size_t count)
+{
+	size_t done = 0;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
+	if (loam_frame_cpu_try(cpu)) {
+		bool gathers = cpu_gathers(frames, cpu);
+		struct loam_frame_stack *stack = &cpu->locals[0].stack;
+		while (done < count &&
+		       loam_frame_is_plain(frames, cpu, pfns[done], 0)) {
+			if (LOAM_UNLIKELY(gathers)) {
+				stack = gathering_stack(frames, cpu,
+							pfns[done]);
+			}
+			if (stack == NULL ||
+			    !loam_frame_push_claimed(frames, stack,
+						     pfns[done])) {
+				break;
+			}
+			done++;
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return done;
 }
 
 /* busy is set. */

@@ -122,8 +122,7 @@ static void tracts_choose(struct loam_frames *frames,
 	bool does = above < LOAM_TRACT_FRAMES;
 	__atomic_store_n(home_above, above, __ATOMIC_RELAXED);
 	if (zone->local == 0 && did != does) {
-		__atomic_fetch_add(&frames->gathers, does ? 1u : ~0u,
-				   __ATOMIC_RELAXED);
+		loam_frame_areas_follow(frames, zone);
 	}
 }
 

@@ -49,7 +49,7 @@ void loam_frame_zone_touch_to_locked(struct loam_frames *frames,
 	}
 	zone_take_runs(zone, end);
 	__atomic_store_n(&zone->touched_end, end, __ATOMIC_RELEASE);
-	loam_frame_areas_touched(frames, zone);
+	loam_frame_areas_follow(frames, zone);
 	if (zone == &frames->zones[LOAM_ZONE_NORMAL]) {
 		__atomic_store_n(&frames->tags.end, end, __ATOMIC_RELEASE);
 	}

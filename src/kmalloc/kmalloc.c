@@ -67,7 +67,7 @@ int loam_kmalloc_init(struct loam_kmalloc *kmalloc, struct loam_slabs *slabs,
 	kmalloc->slabs = slabs;
 	kmalloc->kspace = kspace;
 	kmalloc->frames = slabs->frames;
-	size_t covered = 0;
+	size_t covered = 1; /* class_of[0] leads to no cache: size 0 */
 	for (unsigned n = 0; n < LOAM_KMALLOC_CLASSES; n++) {
 		size_t size = class_bytes(n);
 		if (!loam_slab_can_hold(slabs, size, class_align(size))) {
@@ -295,7 +295,7 @@ static LOAM_NOINLINE void kfree_tail(struct loam_kmalloc *kmalloc, void *block)
 
 void loam_kfree(struct loam_kmalloc *kmalloc, void *block)
 {
-	if (LOAM_LIKELY(loam_slab_push(kmalloc->slabs, block, 0))) {
+	if (LOAM_LIKELY(loam_slab_push(kmalloc->slabs, block))) {
 		return;
 	}
 	kfree_tail(kmalloc, block);
@@ -355,7 +355,7 @@ static inline void *realloc_moved(struct loam_kmalloc *kmalloc, void *block,
 	if (moved != NULL) {
 		memcpy(moved, block,
 		       size_bytes < old_size ? size_bytes : old_size);
-		if (LOAM_UNLIKELY(!loam_slab_push(kmalloc->slabs, block, 0))) {
+		if (LOAM_UNLIKELY(!loam_slab_push(kmalloc->slabs, block))) {
 			free_for(kmalloc, block, caller);
 		}
 	}

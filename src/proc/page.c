@@ -74,54 +74,10 @@ loam_pfn_t loam_proc_page_copy(struct loam_procs *procs, loam_pfn_t from)
 void loam_proc_page_put(struct loam_procs *procs, loam_pfn_t pfn)
 {
 	/* Most have one reference, and the fast path sees that it is so. */
-	if (!loam_frame_push(procs->config.frames, pfn)) {
+	if (!loam_frame_push(procs->config.frames, pfn) &&
+	    !loam_frame_push_gathering(procs->config.frames, pfn)) {
 		loam_frame_put(procs->config.frames, pfn);
 	}
-}
-
-/* Where such a frame goes; NULL: the CPU's stacks are to be emptied first. */
-static LOAM_ALWAYS_INLINE struct loam_frame_stack *page_stack(
-	const struct loam_frames *frames, struct loam_frame_cpu *cpu,
-	loam_pfn_t pfn, uint32_t gathers)
-{
-	struct loam_frame_local *local = &cpu->locals[0];
-	if (LOAM_LIKELY(gathers == 0)) {
-		return &local->stack;
-	}
-	if (local->gathered + 1 >= LOAM_GATHER_FREES) {
-		return NULL;
-	}
-	local->gathered++;
-	return loam_frame_stack_for(frames, cpu, 0, pfn);
-}
-
-/*
- * Gives back frames that have one reference, as long as they go onto the CPU's
- * stacks, which are entered once for all. Returns how many that were.
- */
-static unsigned page_push_run(struct loam_frames *frames,
-			      const loam_pfn_t *pfns, unsigned count)
-{
-	unsigned done = 0;
-	unsigned number = loam_cpu_enter();
-	struct loam_frame_cpu *cpu = &frames->cpus[number];
-	uint32_t gathers = __atomic_load_n(&frames->gathers, __ATOMIC_RELAXED);
-	if (loam_frame_cpu_try(cpu)) {
-		while (done < count &&
-		       loam_frame_is_plain(frames, cpu, pfns[done], 0)) {
-			struct loam_frame_stack *stack =
-				page_stack(frames, cpu, pfns[done], gathers);
-			if (stack == NULL ||
-			    !loam_frame_push_claimed(frames, stack,
-						     pfns[done])) {
-				break;
-			}
-			done++;
-		}
-		loam_frame_cpu_done(cpu);
-	}
-	loam_cpu_leave(number);
-	return done;
 }
 
 void loam_proc_batch_end(struct proc_batch *batch)
@@ -133,8 +89,9 @@ void loam_proc_batch_end(struct proc_batch *batch)
 	}
 	unsigned done = 0;
 	while (done < batch->count) {
-		done += page_push_run(proc->procs->config.frames,
-				      &batch->pfns[done], batch->count - done);
+		done += (unsigned)loam_frame_push_run(
+			proc->procs->config.frames, &batch->pfns[done],
+			batch->count - done);
 		/* This one is shared or high, or the CPU's stack is full. */
 		if (done < batch->count) {
 			loam_proc_page_put(proc->procs, batch->pfns[done]);

@@ -17,7 +17,7 @@ static struct loam_list *cache_list(struct loam_cache *cache, unsigned n)
 
 unsigned loam_cache_index(const struct loam_cache *cache)
 {
-	return cache->index;
+	return cache->head.index;
 }
 
 size_t loam_cache_object_bytes(const struct loam_cache *cache)
@@ -156,7 +156,7 @@ static int slab_check_one(struct loam_cache *cache, struct loam_slab *slab,
 			  unsigned list)
 {
 	LOAM_CHECK(slab->magic == LOAM_SLAB_MAGIC);
-	LOAM_CHECK(slab->cache_index == cache->index);
+	LOAM_CHECK(slab->cache_index == cache->head.index);
 	LOAM_CHECK(slab->stride == cache->stride);
 	LOAM_CHECK(slab->objects != 0 && slab->objects <= cache->objects);
 	LOAM_CHECK(slab->link.next->prev == &slab->link);
@@ -173,7 +173,8 @@ static int slab_check_one(struct loam_cache *cache, struct loam_slab *slab,
 		struct loam_slab_cpu *cpu =
 			cache->slabs->cpus[slab->active - 1u];
 		LOAM_CHECK(cpu != NULL);
-		LOAM_CHECK(cpu->cold[cpu->base + cache->index].active == slab);
+		LOAM_CHECK(cpu->cold[cpu->base + cache->head.index].active ==
+			   slab);
 	}
 	return slab_check_objects(cache, slab);
 }
@@ -228,7 +229,7 @@ int loam_slab_check(struct loam_slabs *slabs)
 		if (cache == NULL) {
 			continue;
 		}
-		LOAM_CHECK(cache->index == i && cache->slabs == slabs);
+		LOAM_CHECK(cache->head.index == i && cache->slabs == slabs);
 		int error = cache_check(cache);
 		if (error != 0) {
 			return error;

@@ -33,7 +33,7 @@ void loam_slab_cpu_start(struct loam_slabs *slabs, unsigned id,
 static unsigned cpu_code(const struct loam_cache *cache,
 			 const struct loam_slab_cpu *cpu)
 {
-	return cpu->base + cache->index;
+	return cpu->base + cache->head.index;
 }
 
 static unsigned code_group(unsigned code)
@@ -43,7 +43,8 @@ static unsigned code_group(unsigned code)
 
 /*
  * Makes the layer the caller's until cpu_unclaim(). False: it is in use by
- * what this call interrupted, or there is none.
+ * what this call interrupted, or there is none. Interrupts whose fast paths
+ * look at no flag are kept out.
  */
 static bool cpu_claim(struct loam_slab_cpu *cpu)
 {
@@ -51,7 +52,9 @@ static bool cpu_claim(struct loam_slab_cpu *cpu)
 	if (cpu == NULL || cpu->busy != 0) {
 		return false;
 	}
+	uintptr_t state = loam_cpu_quiet();
 	cpu->busy = 1;
+	cpu->quiet = state;
 	LOAM_COMPILER_BARRIER();
 	return true;
 }
@@ -59,7 +62,9 @@ static bool cpu_claim(struct loam_slab_cpu *cpu)
 static void cpu_unclaim(struct loam_slab_cpu *cpu)
 {
 	LOAM_COMPILER_BARRIER();
+	uintptr_t state = cpu->quiet;
 	cpu->busy = 0;
+	loam_cpu_unquiet(state);
 }
 
 /* -------- magazines -------- */
@@ -402,7 +407,7 @@ static void magazine_take_cpu(struct loam_cache *cache,
 			      struct loam_magazine *held[HELD_MAX])
 {
 	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
-		unsigned code = group * LOAM_CACHE_MAX + cache->index;
+		unsigned code = group * LOAM_CACHE_MAX + cache->head.index;
 		struct loam_cache_cpu *cold = &cpu->cold[code];
 		held[2 * group] = magazine_unload(cache, cpu, code);
 		held[2 * group + 1] = cold->previous;
@@ -518,7 +523,7 @@ static uint64_t magazine_count_cpu(const struct loam_cache *cache,
 {
 	uint64_t count = 0;
 	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
-		unsigned code = group * LOAM_CACHE_MAX + cache->index;
+		unsigned code = group * LOAM_CACHE_MAX + cache->head.index;
 		const struct loam_magazine *previous = cpu->cold[code].previous;
 		count += magazine_loaded_count(cpu, code);
 		count += previous != NULL ? previous->count : 0;
@@ -557,7 +562,8 @@ static int magazine_check_slots(struct loam_cache *cache,
 		const void *object = magazine->slots[i];
 		const struct loam_slab *slab =
 			loam_slab_of(cache->slabs, object);
-		LOAM_CHECK(slab != NULL && slab->cache_index == cache->index);
+		LOAM_CHECK(slab != NULL &&
+			   slab->cache_index == cache->head.index);
 		unsigned index = slab_index(slab, object);
 		LOAM_CHECK(object == slab_object(cache, slab, index));
 		LOAM_CHECK(*slab_shadow(cache->slabs, object) == 0);
@@ -570,7 +576,7 @@ static int magazine_check_cpu(struct loam_cache *cache,
 			      const struct loam_slab_cpu *cpu)
 {
 	for (unsigned group = 0; group < LOAM_SLAB_GROUPS; group++) {
-		unsigned code = group * LOAM_CACHE_MAX + cache->index;
+		unsigned code = group * LOAM_CACHE_MAX + cache->head.index;
 		const struct loam_cache_cpu *cold = &cpu->cold[code];
 		int error = 0;
 		if (cold->loaded != NULL) {

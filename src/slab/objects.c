@@ -115,7 +115,7 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
 	slab->base = (uintptr_t)loam_host_phys_to_virt(loam_pfn_to_phys(pfn));
 	slab->stride = cache->stride;
 	slab->inverse = (uint32_t)(UINT32_MAX / cache->stride + 1u);
-	slab->cache_index = (uint16_t)cache->index;
+	slab->cache_index = (uint16_t)cache->head.index;
 	slab->objects = (uint16_t)objects;
 	slab->free = (uint16_t)objects;
 	slab->order = (uint8_t)order;
@@ -163,7 +163,7 @@ static void slab_detach_locked(struct loam_cache *cache, struct loam_slab *slab,
 	if (slab->active != 0) {
 		struct loam_slab_cpu *cpu =
 			cache->slabs->cpus[slab->active - 1u];
-		cpu->cold[cpu->base + cache->index].active = NULL;
+		cpu->cold[cpu->base + cache->head.index].active = NULL;
 		slab->active = 0;
 	}
 	loam_list_remove(&slab->link);
@@ -245,7 +245,7 @@ static void slab_adopt(struct loam_cache *cache, struct loam_slab *slab,
 static struct loam_slab *slab_pick_for(struct loam_cache *cache, unsigned cpu)
 {
 	struct loam_slab_cpu *own = cache->slabs->cpus[cpu];
-	struct loam_cache_cpu *cold = &own->cold[own->base + cache->index];
+	struct loam_cache_cpu *cold = &own->cold[own->base + cache->head.index];
 	struct loam_slab *slab = cold->active;
 	unsigned group = own->base / LOAM_CACHE_MAX;
 	if (slab != NULL && slab->free != 0) {

@@ -47,8 +47,11 @@
  *
  * A CPU marks its layer busy while it works on it.  An interrupt that finds it
  * busy takes an object directly from a slab, or puts it there, under the
- * cache's lock, which keeps interrupts out.  No memory is ever allocated with
- * a lock held: growing happens without one and adds the finished slab.
+ * cache's lock, which keeps interrupts out.  Where the host has a fast path
+ * start again that was interrupted (LOAM_CPU_RESTARTS), fast paths neither set
+ * the mark nor look at it, and the slow ones keep interrupts out.  No memory is
+ * ever allocated with a lock held: growing happens without one and adds the
+ * finished slab.
  *
  * What is kept and not used (shrink.c)
  *
@@ -206,7 +209,7 @@ int loam_slab_init(struct loam_slabs *slabs, struct loam_frames *frames,
 	loam_lock_init(&slabs->list_lock, "slab caches", LOAM_RANK_SLAB_LIST);
 	loam_slab_meta_init(slabs);
 	for (unsigned id = 0; id < LOAM_SLAB_CPUS && id < LOAM_MAX_CPUS; id++) {
-		loam_slab_cpu_start(slabs, id, &slabs->cpu[id],
+		loam_slab_cpu_start(slabs, id, LOAM_SLAB_CPU_PLACE(slabs, id),
 				    id % LOAM_SLAB_GROUPS);
 	}
 	return 0;
@@ -323,7 +326,7 @@ struct loam_cache *loam_cache_create(struct loam_slabs *slabs, const char *name,
 	if (shared != NULL) {
 		shared->users++;
 	} else if (index < LOAM_CACHE_MAX) {
-		cache->index = index;
+		cache->head.index = index;
 		slabs->cache[index] = cache;
 		if (index >= slabs->cache_end) {
 			slabs->cache_end = index + 1;
@@ -377,7 +380,7 @@ static void cache_settle(struct loam_slabs *slabs, struct loam_cache *cache,
 	if (keep) {
 		cache->users = 1;
 	} else {
-		slabs->cache[cache->index] = NULL;
+		slabs->cache[cache->head.index] = NULL;
 		while (slabs->cache_end > 1 &&
 		       slabs->cache[slabs->cache_end - 1] == NULL) {
 			slabs->cache_end--;
@@ -518,7 +521,7 @@ static void *take_direct(struct loam_cache *cache)
 	void *object = NULL;
 	loam_lock(&cache->lock);
 	if (loam_slab_take_locked(cache, LOAM_MAX_CPUS, &object, 1) != 0) {
-		*slab_shadow(cache->slabs, object) = (uint8_t)cache->index;
+		*slab_shadow(cache->slabs, object) = (uint8_t)cache->head.index;
 	}
 	loam_unlock(&cache->lock);
 	return object;
@@ -625,7 +628,7 @@ static LOAM_NOINLINE void *cache_alloc_tail(struct loam_slabs *slabs,
 			    cache->name, refuse ? "DMA" : "zeroed");
 		return NULL;
 	}
-	void *object = loam_slab_pop(slabs, cache->index);
+	void *object = loam_slab_pop(slabs, cache->head.index);
 	if (object == NULL) {
 		object = alloc_slow(cache, flags, LOAM_CALLER());
 	}
@@ -639,7 +642,7 @@ void *loam_cache_alloc(struct loam_slabs *slabs, struct loam_cache *cache,
 		       loam_flags_t flags)
 {
 	if (LOAM_LIKELY((flags & (LOAM_ZERO | LOAM_DMA)) == 0)) {
-		void *object = loam_slab_pop(slabs, cache->index);
+		void *object = loam_slab_pop(slabs, cache->head.index);
 		if (LOAM_LIKELY(object != NULL)) {
 			return object;
 		}
@@ -665,7 +668,7 @@ static LOAM_NOINLINE void cache_free_tail(struct loam_slabs *slabs,
 void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
 		     void *object)
 {
-	if (LOAM_LIKELY(loam_slab_push(slabs, object, cache->index))) {
+	if (LOAM_LIKELY(loam_slab_push_of(slabs, object, cache->head.index))) {
 		return;
 	}
 	cache_free_tail(slabs, cache, object);
@@ -674,7 +677,7 @@ void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
 bool loam_slab_free_from(struct loam_slabs *slabs, void *object,
 			 const void *caller)
 {
-	if (loam_slab_push(slabs, object, 0)) {
+	if (loam_slab_push(slabs, object)) {
 		return true;
 	}
 	struct loam_slab *slab = loam_slab_of(slabs, object);

@@ -16,11 +16,11 @@
 
 /* Lock keys as in slab_struct.h. */
 struct loam_cache {
+	struct loam_cache_head head;     /* [c] */
 	struct loam_slabs *slabs;        /* [c] */
 	const char *name;                /* [c] */
 	void (*construct)(void *object); /* [c] */
 	uint32_t flags;                  /* [c] LOAM_CACHE_* */
-	uint32_t index;                  /* [c] in the instance */
 	uint32_t object_bytes;           /* [c] usable */
 	uint32_t align;                  /* [c] */
 	uint32_t stride;                 /* [c] from object to object */
@@ -108,7 +108,7 @@ static inline bool slab_is_live(const struct loam_cache *cache,
 	const struct loam_slabs *slabs = cache->slabs;
 	size_t granule = loam_slab_granule(slabs, address);
 	return granule < slabs->granules &&
-	       slabs->shadow[granule] % LOAM_CACHE_MAX == cache->index;
+	       slabs->shadow[granule] % LOAM_CACHE_MAX == cache->head.index;
 }
 
 /* Adds a slab to the cache. Takes no lock during allocation. */

@@ -52,6 +52,14 @@ source_file src/base/good.c <<'C'
 			return 0;
 		}
 	}
+
+	int loam_jump(int n)
+	{
+		__asm__ volatile goto("jmp %l[out]" : : : : out);
+		n++;
+	out:
+		return n;
+	}
 C
 put mk/good.mk <<'C'
 	# SPDX-License-Identifier: MIT
