@@ -48,6 +48,18 @@ size_t malloc_memory_resident(void);
 
 /* -------- thread.c: threads as CPUs -------- */
 
+/* Sizes up to this have a byte of their own in each thread's table. */
+#define MALLOC_CODES_MAX 1024u
+
+/*
+ * What each thread has: its layer, and the code that a size has there. Until
+ * the thread has a number it is code 0, whose stack is empty.
+ */
+struct malloc_thread {
+	struct loam_slab_cpu layer;
+	uint8_t codes[MALLOC_CODES_MAX + 1];
+};
+
 /* Gives the calling thread a layer of its own if it has none and may. */
 void malloc_thread_start(void);
 void malloc_thread_init(void);
@@ -73,17 +85,17 @@ size_t malloc_large_used(void);
 /* A block of a slab from the thread's magazine, or NULL. */
 static LOAM_ALWAYS_INLINE void *malloc_fast(size_t size)
 {
-	struct loam_slab_cpu *layer = &loam_malloc_layer;
-	if (LOAM_LIKELY(size <= LOAM_KMALLOC_FINE_MAX)) {
-		return loam_slab_pop_code(&malloc_heap.slabs, layer,
-					  (size + layer->bias) / 16);
+	struct malloc_thread *thread = &loam_malloc_thread;
+	size_t code;
+	if (LOAM_LIKELY(size <= MALLOC_CODES_MAX)) {
+		code = thread->codes[size];
+	} else if (LOAM_LIKELY(size <= LOAM_KMALLOC_SLAB_MAX)) {
+		code = malloc_heap.kmalloc.class_of[(size + 15) / 16] +
+		       (size_t)thread->layer.base;
+	} else {
+		return NULL;
 	}
-	if (LOAM_LIKELY(size <= LOAM_KMALLOC_SLAB_MAX)) {
-		size_t index = malloc_heap.kmalloc.class_of[(size + 15) / 16];
-		return loam_slab_pop_code(&malloc_heap.slabs, layer,
-					  index + layer->base);
-	}
-	return NULL;
+	return loam_slab_pop_code(&malloc_heap.slabs, &thread->layer, code);
 }
 
 void *malloc_aligned(size_t size, size_t align, const void *caller);

@@ -24,7 +24,9 @@
 
 /* A thread's layer is in its own memory, beside the C library's. */
 #define LOAM_SLAB_CPUS 1u
-#define LOAM_SLAB_CPU(slabs, id) ((void)(slabs), (void)(id), &loam_malloc_layer)
+#define LOAM_SLAB_CPU(slabs, id)                                               \
+	((void)(slabs), (void)(id),                                            \
+	 (struct loam_slab_cpu *)(void *)&loam_malloc_thread)
 
 /*
  * Where memory and shadow are, in variables of their own: each is an operand
@@ -60,8 +62,9 @@ extern LOAM_MALLOC_HIDDEN size_t loam_malloc_shadow_base;
 	_Thread_local __attribute__((tls_model("initial-exec"),                \
 				     visibility("hidden")))
 
-struct loam_slab_cpu;
-extern LOAM_MALLOC_THREAD struct loam_slab_cpu loam_malloc_layer;
+/* heap.h has it; the layer comes first. */
+struct malloc_thread;
+extern LOAM_MALLOC_THREAD struct malloc_thread loam_malloc_thread;
 extern LOAM_MALLOC_THREAD unsigned loam_malloc_cpu;
 
 #define LOAM_CPU_ENTER_DEFINED 1

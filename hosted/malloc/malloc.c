@@ -3,10 +3,12 @@
 
 /*
  * A size up to LOAM_KMALLOC_SLAB_MAX goes to the slab floor's fast path, which
- * is inlined here; up to LOAM_KMALLOC_FINE_MAX the class is the size in
- * granules, above it one byte of kmalloc's table. Everything larger, and every
- * alignment above a page, is a range of the large window (large.c). A free
- * learns from the shadow what it has before it.
+ * is inlined here. Up to MALLOC_CODES_MAX its class is a byte of the thread's
+ * table, whatever the size: a program that mixes sizes mispredicts each branch
+ * that depends on them, which costs more than all the rest. Above it is a
+ * byte of kmalloc's table. Everything larger, and every alignment above a
+ * page, is a range of the large window (large.c). A free learns from the
+ * shadow what it has before it.
  *
  * A pointer that is no block's is reported on standard error with its caller
  * and left alone; LOAM_MALLOC=abort in the environment ends the program then.
@@ -78,25 +80,9 @@ static LOAM_NOINLINE void free_tail(void *block)
 
 /* -------- the fast paths -------- */
 
-/* The thread's code says the size as well as is needed: see malloc(). */
-static LOAM_NOINLINE void *malloc_code_tail(size_t code)
-{
-	return alloc_slow((code - loam_malloc_layer.base) * 16, 1, false,
-			  LOAM_CALLER());
-}
-
 MALLOC_EXPORT void *malloc(size_t size)
 {
-	struct loam_slab_cpu *layer = &loam_malloc_layer;
-	void *block = NULL;
-	if (LOAM_LIKELY(size <= LOAM_KMALLOC_FINE_MAX)) {
-		/* From here on the size is not needed: one copy less. */
-		size = (size + layer->bias) / 16;
-		block = loam_slab_pop_code(&malloc_heap.slabs, layer, size);
-		return LOAM_LIKELY(block != NULL) ? block
-						  : malloc_code_tail(size);
-	}
-	block = malloc_fast(size);
+	void *block = malloc_fast(size);
 	return LOAM_LIKELY(block != NULL) ? block : malloc_tail(size);
 }
 

@@ -30,11 +30,12 @@
 /* The stack of a thread that is nobody yet: NULL, and where it ends. */
 #define NOTHING (&malloc_heap.slabs.nothing[1])
 
-LOAM_MALLOC_THREAD struct loam_slab_cpu loam_malloc_layer = {
-	.bias = 15,
-	.top = { [0 ... LOAM_SLAB_CODES - 1] = NOTHING },
-	.limit = { [0 ... LOAM_SLAB_CODES - 1] = NOTHING },
+LOAM_MALLOC_THREAD struct malloc_thread loam_malloc_thread = {
+	.layer.top = { [0 ... LOAM_SLAB_CODES - 1] = NOTHING },
+	.layer.limit = { [0 ... LOAM_SLAB_CODES - 1] = NOTHING },
 };
+LOAM_STATIC_ASSERT(offsetof(struct malloc_thread, layer) == 0,
+		   "LOAM_SLAB_CPU() takes one for the other");
 LOAM_MALLOC_THREAD unsigned loam_malloc_cpu = LOAM_MALLOC_NOBODY;
 static _Thread_local bool thread_ends;
 
@@ -113,8 +114,7 @@ static void thread_end(void *arg)
 	loam_slab_cpu_stop(&malloc_heap.slabs, number);
 	loam_frame_drain_cpu(&malloc_heap.frames, number);
 	loam_malloc_cpu = LOAM_MALLOC_NOBODY;
-	loam_malloc_layer.base = 0;
-	loam_malloc_layer.bias = 15;
+	loam_malloc_thread.layer.base = 0;
 	loam_host_lock(&thread_lock);
 	loam_bitmap_set(number_map, number);
 	loam_host_unlock(&thread_lock);
@@ -146,6 +146,17 @@ static void heap_start(void)
 	loam_host_unlock(&thread_lock);
 }
 
+static void codes_fill(struct malloc_thread *thread)
+{
+	const uint8_t *class_of = malloc_heap.kmalloc.class_of;
+	unsigned base = thread->layer.base;
+	thread->codes[0] = (uint8_t)(base + class_of[1]);
+	for (unsigned i = 1; i <= MALLOC_CODES_MAX / 16; i++) {
+		memset(&thread->codes[i * 16 - 15], (int)(base + class_of[i]),
+		       16);
+	}
+}
+
 void malloc_thread_start(void)
 {
 	if (LOAM_LIKELY(loam_malloc_cpu != LOAM_MALLOC_NOBODY)) {
@@ -161,11 +172,13 @@ void malloc_thread_start(void)
 	if (number == LOAM_MALLOC_NOBODY) {
 		return;
 	}
-	loam_slab_cpu_start(&malloc_heap.slabs, number, &loam_malloc_layer,
+	struct malloc_thread *thread = &loam_malloc_thread;
+	loam_slab_cpu_start(&malloc_heap.slabs, number, &thread->layer,
 			    number % LOAM_SLAB_GROUPS);
+	codes_fill(thread);
 	loam_malloc_cpu = number;
 	if (thread_key_made) {
-		pthread_setspecific(thread_key, &loam_malloc_layer);
+		pthread_setspecific(thread_key, thread);
 	}
 }
 
@@ -219,7 +232,7 @@ __attribute__((constructor)) static void thread_init(void)
 	malloc_thread_start();
 	thread_key_made = pthread_key_create(&thread_key, thread_end) == 0;
 	if (thread_key_made) {
-		pthread_setspecific(thread_key, &loam_malloc_layer);
+		pthread_setspecific(thread_key, &loam_malloc_thread);
 	}
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 }

@@ -96,10 +96,8 @@ struct loam_slab_cpu {
 	uint32_t busy;                 /* [P] against this CPU's interrupts */
 	uintptr_t quiet;               /* [P] of loam_cpu_quiet(), while busy */
 	uint32_t base;                 /* [c] */
-	/* [c] (size + bias) / 16 is base + size / 16, rounded up */
-	size_t bias;
-	struct loam_cache_cpu *cold; /* [c] one for each code */
-	unsigned char padding[64];   /* neighbours share no cache line */
+	struct loam_cache_cpu *cold;   /* [c] one for each code */
+	unsigned char padding[64];     /* neighbours share no cache line */
 };
 
 /* Pages of descriptors and magazines, in units of LOAM_SLAB_UNIT. */

@@ -24,7 +24,6 @@ void loam_slab_cpu_start(struct loam_slabs *slabs, unsigned id,
 		}
 	}
 	cpu->base = group * LOAM_CACHE_MAX;
-	cpu->bias = (size_t)cpu->base * 16 + 15;
 	cpu->cold = slabs->cold[id];
 	slabs->cpus[id] = cpu;
 }

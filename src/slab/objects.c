@@ -35,6 +35,10 @@ static void slab_relist(struct loam_cache *cache, struct loam_slab *slab,
 static void slab_init_objects(struct loam_cache *cache, struct loam_slab *slab)
 {
 	loam_bitmap_set_range(slab->free_map, 0, slab->objects);
+	if (cache->construct == NULL &&
+	    (cache->flags & LOAM_CACHE_DEBUG) == 0) {
+		return;
+	}
 	for (unsigned i = 0; i < slab->objects; i++) {
 		void *object = slab_object(cache, slab, i);
 		if (cache->construct != NULL) {
