@@ -62,6 +62,19 @@ static inline uintptr_t loam_pt_leaf_end(const struct loam_pt *pt,
 uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
 			     loam_prot_t prot);
 
+/* An entry of 8 bytes; what follows holds for it too. */
+static LOAM_ALWAYS_INLINE uint64_t loam_pt_leaf_load_wide(const void *entries,
+							  unsigned index)
+{
+	if (sizeof(uintptr_t) == 8) {
+		return __atomic_load_n((const uint64_t *)entries + index,
+				       __ATOMIC_RELAXED);
+	}
+	const uint32_t *half = (const uint32_t *)entries + 2 * (size_t)index;
+	return __atomic_load_n(&half[0], __ATOMIC_RELAXED) |
+	       (uint64_t)__atomic_load_n(&half[1], __ATOMIC_RELAXED) << 32;
+}
+
 /*
  * One entry. The CPU, and spaces that share the table, read it meanwhile: so
  * each access is whole, but for loads of 8 bytes on a 32-bit CPU, which are
@@ -75,20 +88,27 @@ static LOAM_ALWAYS_INLINE uint64_t loam_pt_leaf_load(const struct loam_pt *pt,
 		return __atomic_load_n((const uint32_t *)entries + index,
 				       __ATOMIC_RELAXED);
 	}
-	if (sizeof(uintptr_t) == 8) {
-		return __atomic_load_n((const uint64_t *)entries + index,
-				       __ATOMIC_RELAXED);
-	}
-	const uint32_t *half = (const uint32_t *)entries + 2 * (size_t)index;
-	return __atomic_load_n(&half[0], __ATOMIC_RELAXED) |
-	       (uint64_t)__atomic_load_n(&half[1], __ATOMIC_RELAXED) << 32;
+	return loam_pt_leaf_load_wide(entries, index);
 }
 
 /*
- * Not inline: how halves are stored is the pt floor's. In one step for who
- * looks, as the MMU does, at all 8 bytes at once.
+ * Where no register has 8 bytes: how halves are stored is the pt floor's. In
+ * one step for who looks, as the MMU does, at all 8 bytes at once.
  */
-void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry);
+void loam_pt_leaf_store_halves(void *entries, unsigned index, uint64_t entry);
+
+/* The same on any machine. */
+static LOAM_ALWAYS_INLINE void loam_pt_leaf_store_wide(void *entries,
+						       unsigned index,
+						       uint64_t entry)
+{
+	if (sizeof(uintptr_t) == 8) {
+		__atomic_store_n((uint64_t *)entries + index, entry,
+				 __ATOMIC_RELAXED);
+		return;
+	}
+	loam_pt_leaf_store_halves(entries, index, entry);
+}
 
 static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
 						  void *entries, unsigned index,

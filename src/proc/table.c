@@ -280,25 +280,29 @@ static size_t zap_narrow(struct proc_batch *batch,
 	return dropped;
 }
 
-/* The same for any. */
+/* The same for entries of 8 bytes. */
 static size_t zap_wide(struct proc_batch *batch,
 		       const struct loam_region *region,
 		       const struct loam_pt_leaf *leaf, uintptr_t page,
 		       uintptr_t end)
 {
-	struct loam_proc *proc = batch->proc;
+	const struct loam_pt_geometry *geometry = batch->proc->pt.geometry;
+	const uint64_t present = geometry->present;
+	const uint64_t mask = geometry->phys_mask;
+	const bool counted = region->ops->counted;
+	const loam_pfn_t zero = batch->proc->procs->zero_pfn;
 	unsigned index = leaf->index;
 	size_t dropped = 0;
 	for (; page != end; page += LOAM_PAGE_SIZE, index++) {
-		uint64_t entry =
-			loam_pt_leaf_load(&proc->pt, leaf->entries, index);
-		if (!proc_is_present(proc, entry)) {
+		uint64_t entry = loam_pt_leaf_load_wide(leaf->entries, index);
+		if ((entry & present) == 0) {
 			continue;
 		}
-		loam_pt_leaf_store(&proc->pt, leaf->entries, index, 0);
+		loam_pt_leaf_store_wide(leaf->entries, index, 0);
 		batch_range(batch, page, page + LOAM_PAGE_SIZE);
-		loam_pfn_t pfn = proc_entry_pfn(proc, entry);
-		if (proc_is_counted(proc, region, pfn)) {
+		loam_pfn_t pfn =
+			(loam_pfn_t)((entry & mask) >> LOAM_PAGE_SHIFT);
+		if (counted && pfn != zero) {
 			dropped++;
 			batch_frame(batch, pfn);
 		}

@@ -248,14 +248,10 @@ uint64_t loam_pt_leaf_encode(const struct loam_pt *pt, loam_phys_t phys,
  * there must be no moment in between: an interrupt, or another CPU, may be
  * using the page, and finding it absent would be a fault that nobody expects.
  */
-void loam_pt_leaf_store_wide(void *entries, unsigned index, uint64_t entry)
+void loam_pt_leaf_store_halves(void *entries, unsigned index, uint64_t entry)
 {
 	uint64_t *whole = (uint64_t *)entries + index;
 	uint32_t *half = (uint32_t *)entries + 2 * (size_t)index;
-	if (sizeof(uintptr_t) == 8) {
-		__atomic_store_n(whole, entry, __ATOMIC_RELAXED);
-		return;
-	}
 	uint32_t low = (uint32_t)entry;
 	uint32_t high = (uint32_t)(entry >> 32);
 	if (__atomic_load_n(&half[1], __ATOMIC_RELAXED) == high || low == 0) {
