@@ -11,7 +11,11 @@ extern _Thread_local unsigned hosted_cpu;
 #define LOAM_CPU_ENTER_DEFINED 1
 static inline unsigned loam_cpu_enter(void)
 {
+#if defined(LOAM_MAX_CPUS) && LOAM_MAX_CPUS == 1
+	return 0;
+#else
 	return hosted_cpu;
+#endif
 }
 
 static inline void loam_cpu_leave(unsigned cpu)

@@ -27,8 +27,12 @@ VARIANT_gcc64 := $(GCC_HOSTED) -m64 $(DEBUG_ON) $(SANITIZE)
 VARIANT_gcc32 := $(GCC_HOSTED) -m32 $(DEBUG_ON) $(SANITIZE)
 VARIANT_clang64 := $(CLANG) -m64 $(DEBUG_ON) $(SANITIZE)
 VARIANT_clang32 := $(CLANG) -m32 $(DEBUG_ON) $(SANITIZE)
-# The laboratory measures with it: a kernel has no vector registers either.
+# A kernel has no vector registers either.
 VARIANT_release := $(GCC_HOSTED) -m64 -O2 -DNDEBUG -fno-tree-vectorize
+# The laboratory measures heaps on one CPU that nothing interrupts: none of the
+# designs keeps other CPUs or interrupts out, so the slabs need not either.
+VARIANT_lab := $(VARIANT_release) -DLOAM_MAX_CPUS=1 -DLOAM_CPU_INTERRUPTS=0 \
+	-DLOAM_SLAB_TOP_STORED=1
 VARIANT_tsan := $(CLANG) -m64 $(DEBUG_ON) -fsanitize=thread
 VARIANT_coverage := $(GCC_HOSTED) -m64 -O0 --coverage -DLOAM_DEBUG=1
 VARIANT_fuzz := $(CLANG) -m64 $(DEBUG_ON) $(SANITIZE) -fsanitize=fuzzer-no-link
@@ -76,7 +80,7 @@ $$(call include_deps,$$(call objects,$(1),$$(UNIT_TESTS:%=tests/unit/%.c) \
 	tests/unit/test.c $$(COMMON_TESTS) $$(HOSTED_SOURCES) $$(LIBRARY_SOURCES) \
 	$$(TOOL_SOURCES)))
 endef
-$(foreach variant,$(VARIANTS) tsan coverage fuzz,$(eval \
+$(foreach variant,$(VARIANTS) lab tsan coverage fuzz,$(eval \
 	$(call hosted_variant,$(variant))))
 
 # Those that run threads are tried for data races too.
@@ -90,7 +94,7 @@ unit-threads: $(patsubst %,build/tsan/%,$(filter %_threads,$(UNIT_TESTS)))
 .PHONY: tools
 tools: build/loam build/gcc64/loam build/gcc64/loam-record.so build/record-probe
 
-build/loam: build/release/loam build/loam-record.so
+build/loam: build/lab/loam build/loam-record.so
 	$(call say,COPY,$@)
 	$(Q)cp $< $@
 

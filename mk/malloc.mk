@@ -56,11 +56,16 @@ build/bench/workloads build/bench/measure: build/bench/%: bench/%.c \
 	@mkdir -p $(@D)
 	$(Q)$(GCC) $(BENCH_CFLAGS) $< -o $@
 
-build/bench/frames build/bench/arena: build/bench/%: build/release/bench/%.o \
+build/bench/frames: build/release/bench/frames.o \
 		$(call common_objects,release)
 	$(call link,$(VARIANT_release))
 
-$(call include_deps,$(call objects,release,bench/frames.c bench/arena.c))
+# As the laboratory: one heap on one CPU.
+build/bench/arena: build/lab/bench/arena.o $(call common_objects,lab)
+	$(call link,$(VARIANT_lab))
+
+$(call include_deps,$(call objects,release,bench/frames.c) \
+	$(call objects,lab,bench/arena.c))
 
 .PHONY: bench
 bench:
