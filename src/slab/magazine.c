@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The per-CPU layer: magazines, and the depot through which CPUs swap them. */
+
+/*
+ * models/magazine.pml has these steps for two CPUs and an interrupt, in every
+ * order.
+ */
 #include "slab_int.h"
 
 /* -------- a CPU's structure -------- */
