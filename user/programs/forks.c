@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A tree of forks, each of which sees its own memory: forks [DEPTH [WIDTH]]. */
+/* A tree of forks, each of which sees its own memory: forks [DEPTH [WIDTH [quiet]]] */
 
 #include <check.h>
 #include <string.h>
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 	memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, 0);
 	CHECK(memory != MAP_FAILED);
 	node(depth, width, 7);
-	if (getpid() == self) {
+	if (getpid() == self && argc < 4) {
 		puts("forks: all well");
 	}
 	return 0;
