@@ -16,8 +16,8 @@
  * access, the access must have done exactly what the page's state permits: a
  * translation that a CPU has kept too long shows at once.
  *
- * The third one runs a program that forks, again and again, on no more CPUs than
- * there can be processes for. Parents and children write to the memory that
+ * The third one runs a program that forks, again and again, but on no more CPUs
+ * than there can be processes for. Parents and children write to memory that
  * they share, and look whether what they read is their own; where each of them
  * runs is left to chance.
  */

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A tree of forks, each of which sees its own memory: forks [DEPTH [WIDTH [quiet]]] */
+/* A tree of forks, each of which sees its own memory. */
+
+/*
+ * forks [DEPTH [WIDTH [quiet]]]: the tree's, and no word if all is well.
+ */
 
 #include <check.h>
 #include <string.h>
