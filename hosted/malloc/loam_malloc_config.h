@@ -50,6 +50,7 @@ extern LOAM_MALLOC_HIDDEN size_t loam_malloc_shadow_base;
 
 /* More memory than a small kernel has. */
 #define LOAM_MAGAZINE_SCALE 2u
+#define LOAM_MAGAZINE_SCALE_LARGE 4u
 #define LOAM_DEPOT_KEEP_BYTES (256u * 1024u)
 #define LOAM_SLAB_KEEP_BYTES (64u * 1024u)
 #define LOAM_SLAB_ORDER_LOW 3u

@@ -190,9 +190,15 @@ static inline void loam_cpu_unquiet(uintptr_t state)
 #define LOAM_KMALLOC_EIGHTHS_MAX LOAM_KMALLOC_FINE_MAX
 #endif
 
-/* Magazines hold so many times the objects that suit a small machine. */
+/*
+ * Magazines hold so many times the objects that suit a small machine: of up to
+ * 2 KiB, and of more.
+ */
 #ifndef LOAM_MAGAZINE_SCALE
 #define LOAM_MAGAZINE_SCALE 1u
+#endif
+#ifndef LOAM_MAGAZINE_SCALE_LARGE
+#define LOAM_MAGAZINE_SCALE_LARGE LOAM_MAGAZINE_SCALE
 #endif
 
 /*

@@ -115,7 +115,8 @@ static unsigned magazine_capacity(uint32_t stride)
 	} else if (stride <= 8192) {
 		capacity = 8;
 	}
-	return capacity * LOAM_MAGAZINE_SCALE;
+	return capacity * (stride <= 2048 ? LOAM_MAGAZINE_SCALE
+					  : LOAM_MAGAZINE_SCALE_LARGE);
 }
 
 /* Full magazines that the depot may keep. */
