@@ -16,8 +16,8 @@ build/malloc/%.o: %.c $(MAKEFILES_READ)
 
 build/libloam-malloc.so: $(MALLOC_OBJECTS)
 	$(call say,LINK,$@)
-	$(Q)$(GCC) -shared -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,defs -Wl,-z,pack-relative-relocs -Wl,--gc-sections \
-		-Wl,-soname,$(@F) -pthread $^ -o $@
+	$(Q)$(GCC) -shared -Wl,-Bsymbolic -Wl,-z,now -Wl,-z,defs \
+		-Wl,-z,pack-relative-relocs -Wl,--gc-sections -Wl,-soname,$(@F) -pthread $^ -o $@
 
 .PHONY: malloc
 malloc: build/libloam-malloc.so
