@@ -110,6 +110,20 @@ static LOAM_ALWAYS_INLINE void loam_pt_leaf_store_wide(void *entries,
 	loam_pt_leaf_store_halves(entries, index, entry);
 }
 
+/* Empties it: absent with the first store, so that two will do. */
+static LOAM_ALWAYS_INLINE void loam_pt_leaf_clear_wide(void *entries,
+						       unsigned index)
+{
+	if (sizeof(uintptr_t) == 8) {
+		__atomic_store_n((uint64_t *)entries + index, 0,
+				 __ATOMIC_RELAXED);
+		return;
+	}
+	uint32_t *half = (uint32_t *)entries + 2 * (size_t)index;
+	__atomic_store_n(&half[0], 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&half[1], 0, __ATOMIC_RELEASE);
+}
+
 static LOAM_ALWAYS_INLINE void loam_pt_leaf_store(const struct loam_pt *pt,
 						  void *entries, unsigned index,
 						  uint64_t entry)

@@ -298,7 +298,7 @@ static size_t zap_wide(struct proc_batch *batch,
 		if ((entry & present) == 0) {
 			continue;
 		}
-		loam_pt_leaf_store_wide(leaf->entries, index, 0);
+		loam_pt_leaf_clear_wide(leaf->entries, index);
 		batch_range(batch, page, page + LOAM_PAGE_SIZE);
 		loam_pfn_t pfn =
 			(loam_pfn_t)((entry & mask) >> LOAM_PAGE_SHIFT);

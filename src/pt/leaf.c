@@ -35,9 +35,17 @@ static bool leaf_above_any(const struct loam_pt *pt, uintptr_t page,
 }
 
 /*
- * The same for tables of 512 entries at every level of a 64-bit CPU, as what
- * is general costs twice as much there, and each fault goes this way.
+ * The same for tables of 512 entries at every level, as what is general costs
+ * twice as much there, and each fault goes this way: for those of 64-bit CPUs,
+ * and for PAE's three levels, whose uppermost entries cannot keep the user out.
  */
+static LOAM_ALWAYS_INLINE bool leaf_is_wide(const struct loam_pt *pt)
+{
+	unsigned levels = pt->geometry->levels;
+	return pt->geometry->entry_bytes == 8 &&
+	       (sizeof(uintptr_t) == 8 ? levels > 3 : levels == 3);
+}
+
 static LOAM_ALWAYS_INLINE bool leaf_above_wide(const struct loam_pt *pt,
 					       uintptr_t page,
 					       struct loam_pt_leaf *leaf,
@@ -46,17 +54,19 @@ static LOAM_ALWAYS_INLINE bool leaf_above_wide(const struct loam_pt *pt,
 	const struct loam_pt_geometry *geometry = pt->geometry;
 	const uint64_t both = geometry->present | geometry->large;
 	const uint64_t present = geometry->present;
+	const unsigned top = geometry->levels - 1u;
 	uint64_t all = geometry->user;
-	const uint64_t *entries = pt_table_virt(pt, pt->root);
-	for (unsigned shift = 9 * (geometry->levels - 1u); shift > 9;
-	     shift -= 9) {
-		uint64_t entry = __atomic_load_n(
-			&entries[(page >> (shift & 63u)) & 511u],
-			__ATOMIC_RELAXED);
+	const void *entries = pt_table_virt(pt, pt->root);
+	for (unsigned level = top; level > 1; level--) {
+		unsigned shift = 9 * level % (8 * (unsigned)sizeof(page));
+		uint64_t entry = loam_pt_leaf_load_wide(
+			entries, (unsigned)(page >> shift) & 511u);
 		if ((entry & both) != present) {
 			return false;
 		}
-		all &= entry;
+		if (sizeof(uintptr_t) == 8 || !pt_is_bare(geometry, level)) {
+			all &= entry;
+		}
 		entries = pt_table_virt(pt, entry & geometry->phys_mask);
 	}
 	leaf->above = (void *)(uintptr_t)entries;
@@ -69,11 +79,8 @@ static LOAM_ALWAYS_INLINE bool leaf_above(const struct loam_pt *pt,
 					  uintptr_t page,
 					  struct loam_pt_leaf *leaf, bool *open)
 {
-	if (sizeof(uintptr_t) == 8 && pt->geometry->entry_bytes == 8 &&
-	    pt->geometry->levels > 3) {
-		return leaf_above_wide(pt, page, leaf, open);
-	}
-	return leaf_above_any(pt, page, leaf, open);
+	return leaf_is_wide(pt) ? leaf_above_wide(pt, page, leaf, open)
+				: leaf_above_any(pt, page, leaf, open);
 }
 
 static uint64_t leaf_above_entry(const struct loam_pt *pt,
@@ -94,6 +101,23 @@ static bool leaf_below(const struct loam_pt *pt, uintptr_t page,
 	leaf->table = entry & pt->geometry->phys_mask;
 	leaf->entries = pt_table_virt(pt, leaf->table);
 	leaf->index = pt_index(pt->geometry, 0, page);
+	return true;
+}
+
+/* The same for tables of 512 entries. */
+static LOAM_ALWAYS_INLINE bool leaf_below_wide(const struct loam_pt *pt,
+					       uintptr_t page,
+					       struct loam_pt_leaf *leaf)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	uint64_t entry = loam_pt_leaf_load_wide(leaf->above, leaf->above_index);
+	if ((entry & (geometry->present | geometry->large)) !=
+	    geometry->present) {
+		return false;
+	}
+	leaf->table = entry & geometry->phys_mask;
+	leaf->entries = pt_table_virt(pt, leaf->table);
+	leaf->index = (unsigned)page & 511u;
 	return true;
 }
 
@@ -120,14 +144,30 @@ static inline bool leaf_walk_narrow(const struct loam_pt *pt, uintptr_t page,
 	return true;
 }
 
+/* And for all others, out of line: an i386 has few registers to keep for it. */
+static LOAM_NOINLINE bool leaf_walk_any(const struct loam_pt *pt,
+					uintptr_t page,
+					struct loam_pt_leaf *leaf)
+{
+	bool open;
+	if (leaf_is_wide(pt)) {
+		return leaf_above_wide(pt, page, leaf, &open) &&
+		       leaf_below_wide(pt, page, leaf);
+	}
+	return leaf_above_any(pt, page, leaf, &open) &&
+	       leaf_below(pt, page, leaf);
+}
+
 static inline bool leaf_walk(const struct loam_pt *pt, uintptr_t page,
 			     struct loam_pt_leaf *leaf)
 {
 	bool open;
-	if (pt->geometry->entry_bytes == 4) {
-		return leaf_walk_narrow(pt, page, leaf);
+	if (sizeof(uintptr_t) == 8 && leaf_is_wide(pt)) {
+		return leaf_above_wide(pt, page, leaf, &open) &&
+		       leaf_below_wide(pt, page, leaf);
 	}
-	return leaf_above(pt, page, leaf, &open) && leaf_below(pt, page, leaf);
+	return pt->geometry->entry_bytes == 4 ? leaf_walk_narrow(pt, page, leaf)
+					      : leaf_walk_any(pt, page, leaf);
 }
 
 static uintptr_t leaf_page(const struct loam_pt *pt, uintptr_t virt)
