@@ -71,16 +71,13 @@ static void shootdown_do(struct cpu *cpu, const struct cpu_shootdown *request)
 		return;
 	}
 	if (pages == 0 || pages > LOAM_TLB_FULL_THRESHOLD ||
-	    tlb->flush_page == NULL || kernel.pt.policy == LOAM_TLB_CR3) {
+	    tlb->flush_pages == NULL || kernel.pt.policy == LOAM_TLB_CR3) {
 		cpu->counters.full++;
 		tlb->flush_all(kernel.pt.ctx);
 		return;
 	}
 	cpu->counters.pages += pages;
-	for (size_t i = 0; i < pages; i++) {
-		tlb->flush_page(kernel.pt.ctx,
-				request->virt + (i << LOAM_PAGE_SHIFT));
-	}
+	tlb->flush_pages(kernel.pt.ctx, request->virt, pages);
 }
 
 /* Interrupts are off. */

@@ -107,12 +107,19 @@ static LOAM_ALWAYS_INLINE loam_pfn_t loam_frame_pop(struct loam_frames *frames,
 	return (loam_pfn_t)pfn;
 }
 
-/* True if the tag is that of a used block of this order, one reference. */
+/* True if it is the tag of a used block of this order, one reference. */
+static LOAM_ALWAYS_INLINE bool loam_frame_is_plain_tag(uint32_t tag,
+						       unsigned order)
+{
+	return (tag & ~LOAM_TAG_OWNER_MASK) == (LOAM_TAG_USED | order);
+}
+
+/* True if the frame has such a tag. */
 static LOAM_ALWAYS_INLINE bool loam_frame_tag_is_plain(
 	const struct loam_frames *frames, loam_pfn_t pfn, unsigned order)
 {
-	return (loam_tag_load(&frames->tags.tags[pfn]) &
-		~LOAM_TAG_OWNER_MASK) == (LOAM_TAG_USED | order);
+	return loam_frame_is_plain_tag(loam_tag_load(&frames->tags.tags[pfn]),
+				       order);
 }
 
 /* Directly mapped frames that the CPU's stacks take. */

@@ -365,8 +365,17 @@ struct loam_kspace {
 	volatile unsigned reserve_count; /* k; a hint without the lock */
 	loam_phys_t reserve[LOAM_TABLE_RESERVE]; /* k */
 	uint64_t temp_bits;                      /* c: a slot's entry, at 0 */
-	size_t own_pages;                        /* k */
-	size_t foreign_pages;                    /* k */
+	/*
+	 * k: the table of level 0 of the window that was used last, which stays
+	 * where it is; the first address it covers, and how many bytes it does.
+	 * Nothing: 0.
+	 */
+	void *leaf;
+	uintptr_t leaf_start;
+	size_t leaf_size;
+	uint64_t leaf_bits;   /* c: of an entry that maps a frame for vmalloc */
+	size_t own_pages;     /* k */
+	size_t foreign_pages; /* k */
 	struct loam_kspace_temp temps[LOAM_MAX_CPUS];
 };
 

@@ -77,7 +77,9 @@ enum loam_tlb_policy { LOAM_TLB_AUTO, LOAM_TLB_INVLPG, LOAM_TLB_CR3 };
 /* The CPU's flush instructions; the emulated MMU has its own. */
 struct loam_tlb_ops {
 	void (*flush_page)(void *ctx, uintptr_t virt); /* NULL: has none */
-	void (*flush_all)(void *ctx);                  /* global pages too */
+	/* The same for each of them; NULL: one by one. */
+	void (*flush_pages)(void *ctx, uintptr_t virt, size_t count);
+	void (*flush_all)(void *ctx); /* global pages too */
 };
 
 struct loam_tlb_stats {

@@ -53,6 +53,18 @@ static inline bool loam_pt_leaf_writable(const struct loam_pt *pt,
 void loam_pt_leaf_set_writable(struct loam_pt *pt,
 			       const struct loam_pt_leaf *leaf, bool writable);
 
+/*
+ * Maps frames by count entries of the table, from index on, which is within it;
+ * bits: loam_pt_leaf_encode() of address 0. False, and nothing changed: one of
+ * them is not absent. Entries can hold the frames' addresses. O(count).
+ */
+bool loam_pt_leaf_map(struct loam_pt *pt, void *entries, unsigned index,
+		      const loam_pfn_t *pfns, size_t count, uint64_t bits);
+
+/* Makes such entries absent; returns how many were not. Does not flush. */
+size_t loam_pt_leaf_clear(struct loam_pt *pt, void *entries, unsigned index,
+			  size_t count);
+
 /* Entries of a table, and the address behind the one of virt; 0: the top. */
 unsigned loam_pt_leaf_count(const struct loam_pt *pt);
 static inline uintptr_t loam_pt_leaf_end(const struct loam_pt *pt,

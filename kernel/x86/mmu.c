@@ -20,6 +20,15 @@ static void mmu_flush_page(void *ctx, uintptr_t virt)
 	cpu_invlpg(virt);
 }
 
+static void mmu_flush_pages(void *ctx, uintptr_t virt, size_t count)
+{
+	(void)ctx;
+	for (; count != 0; count--) {
+		cpu_invlpg(virt);
+		virt += LOAM_PAGE_SIZE;
+	}
+}
+
 /*
  * It is the change of CR4.PGE that forgets. Whoever is preempted between the
  * two would leave it clear, and another task's flush would change nothing.
@@ -41,6 +50,7 @@ static void mmu_flush_all(void *ctx)
 
 const struct loam_tlb_ops mmu_tlb_ops = {
 	.flush_page = mmu_flush_page,
+	.flush_pages = mmu_flush_pages,
 	.flush_all = mmu_flush_all,
 };
 

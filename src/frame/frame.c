@@ -422,6 +422,12 @@ static size_t bulk_alloc(struct loam_frames *frames, size_t count,
 int loam_frame_alloc_bulk(struct loam_frames *frames, size_t count,
 			  loam_pfn_t *pfns, loam_flags_t flags)
 {
+	if (LOAM_LIKELY(((flags & FRAME_SLOW_FLAGS) | frames->fault_armed) ==
+			0) &&
+	    LOAM_LIKELY(loam_frame_pop_run(frames, count, pfns,
+					   frame_used_tag(0, flags)))) {
+		return 0;
+	}
 	size_t done = frames->fault_armed != 0
 			      ? bulk_injected(frames, count, pfns, flags)
 			      : bulk_alloc(frames, count, pfns, flags);
@@ -430,31 +436,6 @@ int loam_frame_alloc_bulk(struct loam_frames *frames, size_t count,
 		return -LOAM_ENOMEM;
 	}
 	return 0;
-}
-
-/* Plain frames within [first, first + size), as long as there is room. */
-static size_t bulk_push_run(struct loam_frames *frames,
-			    struct loam_frame_stack *stack, loam_pfn_t first,
-			    loam_pfn_t size, size_t count,
-			    const loam_pfn_t *pfns)
-{
-	uint32_t top = loam_frame_count_load(&stack->count);
-	size_t room = LOAM_STACK_FRAMES - top;
-	loam_pfn_t *to = &stack->frames[top];
-	size_t done = 0;
-	count = count < room ? count : room;
-	while (done < count) {
-		loam_pfn_t pfn = pfns[done];
-		if (pfn - first >= size ||
-		    !loam_frame_tag_is_plain(frames, pfn, 0)) {
-			break;
-		}
-		loam_tag_store(&frames->tags.tags[pfn], LOAM_TAG_CACHED);
-		to[done] = pfn;
-		done++;
-	}
-	loam_frame_count_store(&stack->count, top + (uint32_t)done);
-	return done;
 }
 
 /*
@@ -490,9 +471,9 @@ static size_t bulk_push(struct loam_frames *frames, struct loam_frame_cpu *cpu,
 			stack = loam_frame_stack_for(frames, cpu, local, pfn);
 		}
 		size_t left = count - done;
-		size_t pushed =
-			bulk_push_run(frames, stack, first, end - first,
-				      left < most ? left : most, pfns + done);
+		size_t pushed = loam_frame_stack_give_run(
+			frames, stack, first, end - first,
+			left < most ? left : most, pfns + done);
 		if (pushed == 0) {
 			break;
 		}

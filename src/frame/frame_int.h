@@ -217,6 +217,19 @@ static inline unsigned frame_stash_order(unsigned index)
 }
 
 /*
+ * Plain frames within [first, first + size) onto a stack, as long as there is
+ * room: how many. busy is set.
+ */
+size_t loam_frame_stack_give_run(struct loam_frames *frames,
+				 struct loam_frame_stack *stack,
+				 loam_pfn_t first, loam_pfn_t size,
+				 size_t count, const loam_pfn_t *pfns);
+
+/* So many frames of loam_frame_pop()'s kind, if the CPU's stack has them. */
+bool loam_frame_pop_run(struct loam_frames *frames, size_t count,
+			loam_pfn_t *pfns, uint32_t tag);
+
+/*
  * A block of the zone from the calling CPU's stacks, refilled if need be.
  * LOAM_PFN_NONE: this order is not cached, the CPU is busy, or the zone has
  * nothing.

@@ -163,10 +163,11 @@ static void stack_take_many(struct loam_frames *frames,
 {
 	uint32_t rest = loam_frame_count_load(&stack->count) - count;
 	const loam_pfn_t *from = &stack->frames[rest + count];
-	for (uint32_t i = 0; i < count; i++) {
+	uint32_t *tags = frames->tags.tags;
+	for (const loam_pfn_t *end = pfns + count; pfns != end; pfns++) {
 		loam_pfn_t pfn = *--from;
-		loam_tag_store(&frames->tags.tags[pfn], tag);
-		pfns[i] = pfn;
+		loam_tag_store(&tags[pfn], tag);
+		*pfns = pfn;
 	}
 	loam_frame_count_store(&stack->count, rest);
 }
@@ -202,6 +203,51 @@ size_t loam_frame_local_alloc_bulk(struct loam_frames *frames,
 		loam_frame_cpu_done(cpu);
 	}
 	loam_cpu_leave(number);
+	return done;
+}
+
+bool loam_frame_pop_run(struct loam_frames *frames, size_t count,
+			loam_pfn_t *pfns, uint32_t tag)
+{
+	bool popped = false;
+	unsigned number = loam_cpu_enter();
+	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
+	struct loam_frame_stack *stack = &cpu->locals[0].stack;
+	if (loam_frame_cpu_try(cpu)) {
+		popped = count <= loam_frame_count_load(&stack->count);
+		if (popped) {
+			stack_take_many(frames, stack, (uint32_t)count, pfns,
+					tag);
+		}
+		loam_frame_cpu_done(cpu);
+	}
+	loam_cpu_leave(number);
+	return popped;
+}
+
+size_t loam_frame_stack_give_run(struct loam_frames *frames,
+				 struct loam_frame_stack *stack,
+				 loam_pfn_t first, loam_pfn_t size,
+				 size_t count, const loam_pfn_t *pfns)
+{
+	uint32_t top = loam_frame_count_load(&stack->count);
+	size_t room = LOAM_STACK_FRAMES - top;
+	loam_pfn_t *to = &stack->frames[top];
+	uint32_t *tags = frames->tags.tags + first;
+	size_t done = 0;
+	/* Or the sum is made anew in each round. */
+	LOAM_COMPILER_HIDE(tags);
+	count = count < room ? count : room;
+	for (; done != count; done++) {
+		loam_pfn_t offset = pfns[done] - first;
+		if (offset >= size ||
+		    !loam_frame_is_plain_tag(loam_tag_load(&tags[offset]), 0)) {
+			break;
+		}
+		loam_tag_store(&tags[offset], LOAM_TAG_CACHED);
+		to[done] = offset + first;
+	}
+	loam_frame_count_store(&stack->count, top + (uint32_t)done);
 	return done;
 }
 
@@ -257,6 +303,25 @@ bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn)
 	return pushed;
 }
 
+/* loam_frame_push_run() while memory gathers; busy is set. */
+static size_t gathering_push_run(struct loam_frames *frames,
+				 struct loam_frame_cpu *cpu,
+				 const loam_pfn_t *pfns, size_t count)
+{
+	size_t done = 0;
+	while (done < count &&
+	       loam_frame_is_plain(frames, cpu, pfns[done], 0)) {
+		struct loam_frame_stack *stack =
+			gathering_stack(frames, cpu, pfns[done]);
+		if (stack == NULL ||
+		    !loam_frame_push_claimed(frames, stack, pfns[done])) {
+			break;
+		}
+		done++;
+	}
+	return done;
+}
+
 size_t loam_frame_push_run(struct loam_frames *frames, const loam_pfn_t *pfns,
 			   size_t count)
 {
@@ -264,20 +329,16 @@ size_t loam_frame_push_run(struct loam_frames *frames, const loam_pfn_t *pfns,
 	unsigned number = loam_cpu_enter();
 	struct loam_frame_cpu *cpu = LOAM_FRAME_CPU(frames, number);
 	if (loam_frame_cpu_try(cpu)) {
-		bool gathers = cpu_gathers(frames, cpu);
-		struct loam_frame_stack *stack = &cpu->locals[0].stack;
-		while (done < count &&
-		       loam_frame_is_plain(frames, cpu, pfns[done], 0)) {
-			if (LOAM_UNLIKELY(gathers)) {
-				stack = gathering_stack(frames, cpu,
-							pfns[done]);
-			}
-			if (stack == NULL ||
-			    !loam_frame_push_claimed(frames, stack,
-						     pfns[done])) {
-				break;
-			}
-			done++;
+		if (LOAM_UNLIKELY(cpu_gathers(frames, cpu))) {
+			done = gathering_push_run(frames, cpu, pfns, count);
+		} else {
+			const struct loam_frame_window *window =
+				loam_frame_window_of(frames, cpu);
+			loam_pfn_t first = window->first;
+			done = loam_frame_stack_give_run(
+				frames, &cpu->locals[0].stack, first,
+				LOAM_LOAD_HINT(&window->end) - first, count,
+				pfns);
 		}
 		loam_frame_cpu_done(cpu);
 	}

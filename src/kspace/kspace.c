@@ -80,6 +80,8 @@
  * pointer to any of the functions that free: reported with what it is.
  */
 
+#include <loam/pt_leaf.h>
+
 #include "kspace_int.h"
 
 /* -------- tables and descriptors -------- */
@@ -102,10 +104,10 @@ static loam_pfn_t table_frame(struct loam_kspace *kspace, loam_flags_t flags)
 					LOAM_OWNED_BY(LOAM_OWNER_TABLE));
 }
 
-void loam_kspace_top_up(struct loam_kspace *kspace, loam_flags_t flags)
+LOAM_NOINLINE void loam_kspace_fill_reserve(struct loam_kspace *kspace,
+					    loam_flags_t flags)
 {
-	while (LOAM_UNLIKELY(kspace->reserve_count <
-			     kspace->config.table_reserve)) {
+	while (kspace->reserve_count < kspace->config.table_reserve) {
 		loam_pfn_t pfn = table_frame(kspace, flags);
 		if (pfn == LOAM_PFN_NONE) {
 			return;
@@ -240,6 +242,7 @@ static int kspace_start(struct loam_kspace *kspace)
 		return error;
 	}
 	loam_kspace_temp_init(kspace);
+	kspace->leaf_bits = loam_pt_leaf_encode(kspace->pt, 0, KSPACE_PROT);
 	loam_kspace_top_up(kspace, LOAM_NOSLEEP);
 	if (kspace->reserve_count < config->table_reserve) {
 		return -LOAM_ENOMEM;

@@ -159,7 +159,17 @@ static inline uintptr_t kspace_tag_word(uintptr_t tag)
 	(LOAM_PROT_READ | LOAM_PROT_WRITE | (loam_prot_t)LOAM_PROT_GLOBAL)
 
 /* Fills the reserve of table frames, as far as that is possible. No locks. */
-void loam_kspace_top_up(struct loam_kspace *kspace, loam_flags_t flags);
+void loam_kspace_fill_reserve(struct loam_kspace *kspace, loam_flags_t flags);
+
+/* The same where it mostly is full. */
+static inline void loam_kspace_top_up(struct loam_kspace *kspace,
+				      loam_flags_t flags)
+{
+	if (LOAM_UNLIKELY(kspace->reserve_count <
+			  kspace->config.table_reserve)) {
+		loam_kspace_fill_reserve(kspace, flags);
+	}
+}
 
 /* A page for descriptors, directly mapped, or NULL. */
 void *loam_kspace_alloc_page(struct loam_kspace *kspace, loam_flags_t flags);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Ranges of the main window: vmalloc, vmap and maps of physical ranges. */
 
+#include <loam/frame_fast.h>
+#include <loam/pt_leaf.h>
+
 #include "kspace_int.h"
 
 /* Frames taken and mapped at once: what fits a stack without a thought. */
@@ -101,16 +104,68 @@ static LOAM_NOINLINE void range_report(struct loam_kspace *kspace,
 
 /* -------- mapping -------- */
 
+/* Remembers the table that covers the address, if there is one. */
+static LOAM_NOINLINE void leaf_note_locked(struct loam_kspace *kspace,
+					   uintptr_t at)
+{
+	struct loam_pt_leaf leaf;
+	if (loam_pt_leaf_find(kspace->pt, at, &leaf)) {
+		kspace->leaf = leaf.entries;
+		kspace->leaf_size = (size_t)loam_pt_leaf_count(kspace->pt)
+				    << LOAM_PAGE_SHIFT;
+		kspace->leaf_start =
+			at - ((size_t)leaf.index << LOAM_PAGE_SHIFT);
+	}
+}
+
+/*
+ * True if the table that was used last covers all of count pages; *index: of
+ * the first one's entry. Ranges mostly come and go in one and the same.
+ */
+static LOAM_ALWAYS_INLINE bool leaf_covers_locked(
+	const struct loam_kspace *kspace, uintptr_t at, size_t count,
+	unsigned *index)
+{
+	uintptr_t offset = at - kspace->leaf_start;
+	*index = (unsigned)(offset >> LOAM_PAGE_SHIFT);
+	return offset < kspace->leaf_size &&
+	       count << LOAM_PAGE_SHIFT <= kspace->leaf_size - offset;
+}
+
+/* The same as pages_map() for fresh frames, whose entries are all alike. */
+static int pages_map_own(struct loam_kspace *kspace, uintptr_t at,
+			 const loam_pfn_t *pfns, size_t count)
+{
+	unsigned index;
+	int error = 0;
+	loam_kspace_top_up(kspace, LOAM_NOSLEEP);
+	loam_lock(&kspace->lock);
+	if (leaf_covers_locked(kspace, at, count, &index)) {
+		if (!loam_pt_leaf_map(kspace->pt, kspace->leaf, index, pfns,
+				      count, kspace->leaf_bits)) {
+			error = -LOAM_EEXIST;
+		}
+	} else {
+		error = loam_pt_map_frames(kspace->pt, at, pfns, count,
+					   KSPACE_PROT);
+		leaf_note_locked(kspace, at);
+	}
+	if (error == 0) {
+		count_locked(kspace, KSPACE_OWN, count);
+	}
+	loam_unlock(&kspace->lock);
+	return error;
+}
+
 /* Maps frames at consecutive pages; on failure none. */
 static int pages_map(struct loam_kspace *kspace, uintptr_t at,
-		     const loam_pfn_t *pfns, size_t count, loam_prot_t prot,
-		     enum kspace_count which)
+		     const loam_pfn_t *pfns, size_t count, loam_prot_t prot)
 {
 	loam_kspace_top_up(kspace, LOAM_NOSLEEP);
 	loam_lock(&kspace->lock);
 	int error = loam_pt_map_frames(kspace->pt, at, pfns, count, prot);
 	if (error == 0) {
-		count_locked(kspace, which, count);
+		count_locked(kspace, KSPACE_FOREIGN, count);
 	}
 	loam_unlock(&kspace->lock);
 	return error;
@@ -141,8 +196,15 @@ static void pages_unmap(struct loam_kspace *kspace, uintptr_t start,
 	for (size_t left = count; left != 0;) {
 		size_t n = chunk_of(left, KSPACE_CHUNK);
 		loam_lock(&kspace->lock);
-		long found = loam_pt_unmap_noflush(kspace->pt, at,
-						   n << LOAM_PAGE_SHIFT);
+		unsigned index;
+		long found;
+		if (leaf_covers_locked(kspace, at, n, &index)) {
+			found = (long)loam_pt_leaf_clear(
+				kspace->pt, kspace->leaf, index, n);
+		} else {
+			found = loam_pt_unmap_noflush(kspace->pt, at,
+						      n << LOAM_PAGE_SHIFT);
+		}
 		count_locked(kspace, which, 0 - n);
 		loam_unlock(&kspace->lock);
 		LOAM_VERIFY(found == (long)n);
@@ -168,9 +230,11 @@ static void chain_append(struct loam_frames *frames, struct frame_chain *chain,
 			 const loam_pfn_t *pfns, size_t count)
 {
 	loam_pfn_t *link = chain->link;
-	for (size_t i = 0; i < count; i++) {
-		*link = pfns[i];
-		link = loam_frame_word(frames, pfns[i]);
+	/* Loaded once: a store might change it, for all the compiler knows. */
+	struct loam_frame *descriptors = frames->descriptors;
+	for (const loam_pfn_t *end = pfns + count; pfns != end; pfns++) {
+		*link = *pfns;
+		link = &descriptors[*pfns].used.owner_word;
 	}
 	chain->link = link;
 	chain->count += count;
@@ -182,14 +246,18 @@ static void chain_free(struct loam_frames *frames, loam_pfn_t next,
 {
 	loam_pfn_t pfns[KSPACE_BATCH];
 	loam_pfn_t end = frames->end;
+	const struct loam_frame *descriptors = frames->descriptors;
 	while (count != 0) {
 		size_t n = chunk_of(count, KSPACE_BATCH);
 		for (size_t i = 0; i < n; i++) {
 			LOAM_VERIFY(next < end);
 			pfns[i] = next;
-			next = *loam_frame_word(frames, next);
+			next = descriptors[next].used.owner_word;
 		}
-		loam_frame_free_bulk(frames, n, pfns);
+		size_t done = loam_frame_push_run(frames, pfns, n);
+		if (done < n) {
+			loam_frame_free_bulk(frames, n - done, pfns + done);
+		}
 		count -= n;
 	}
 }
@@ -207,8 +275,7 @@ static bool vmalloc_fill(struct loam_kspace *kspace, uintptr_t start,
 		    0) {
 			return false;
 		}
-		if (pages_map(kspace, at, pfns, n, KSPACE_PROT, KSPACE_OWN) !=
-		    0) {
+		if (pages_map_own(kspace, at, pfns, n) != 0) {
 			loam_frame_free_bulk(kspace->frames, n, pfns);
 			return false;
 		}
@@ -219,9 +286,13 @@ static bool vmalloc_fill(struct loam_kspace *kspace, uintptr_t start,
 }
 
 /* What the frame floor is asked for on behalf of vmalloc's caller. */
-static loam_flags_t vmalloc_flags(loam_flags_t flags)
+static loam_flags_t vmalloc_flags(const struct loam_kspace *kspace,
+				  loam_flags_t flags)
 {
-	if ((flags & LOAM_DMA) == 0) {
+	if (!loam_frame_has_high(kspace->frames)) {
+		/* Frames come the shortest way. */
+		flags &= ~(loam_flags_t)LOAM_HIGH;
+	} else if ((flags & LOAM_DMA) == 0) {
 		flags |= LOAM_HIGH;
 	}
 	if (LOAM_OWNER_OF(flags) == LOAM_OWNER_NONE) {
@@ -241,7 +312,8 @@ void *loam_kspace_vmalloc(struct loam_kspace *kspace, size_t size_bytes,
 		return NULL;
 	}
 	struct frame_chain chain = { .link = &chain.first };
-	if (!vmalloc_fill(kspace, start, pages, vmalloc_flags(flags), &chain)) {
+	if (!vmalloc_fill(kspace, start, pages, vmalloc_flags(kspace, flags),
+			  &chain)) {
 		pages_unmap(kspace, start, chain.count, KSPACE_OWN);
 		chain_free(kspace->frames, chain.first, chain.count);
 		range_give(kspace, start);
@@ -342,7 +414,7 @@ void *loam_kspace_vmap(struct loam_kspace *kspace, const loam_pfn_t *pfns,
 		size_t n = chunk_of(count - done, KSPACE_CHUNK);
 		uintptr_t at = start + (done << LOAM_PAGE_SHIFT);
 		if (pages_map(kspace, at, pfns + done, n,
-			      prot | LOAM_PROT_GLOBAL, KSPACE_FOREIGN) != 0) {
+			      prot | LOAM_PROT_GLOBAL) != 0) {
 			pages_unmap(kspace, start, done, KSPACE_FOREIGN);
 			range_give(kspace, start);
 			return NULL;

@@ -16,27 +16,34 @@ static size_t clear_narrow(volatile uint32_t *entries, size_t n)
 	return present;
 }
 
-static size_t clear_wide(void *entries, unsigned index, size_t n)
+static size_t clear_wide(void *table, size_t index, size_t n)
 {
-	size_t present = 0;
-	for (unsigned end = index + (unsigned)n; index != end; index++) {
-		if (pt_load(8, entries, index) != 0) {
-			pt_clear(entries, index);
-			present++;
+	void *entries = pt_entries_at(8, table, index);
+	size_t present = n;
+	for (size_t i = 0; i != n; i++) {
+		if (LOAM_UNLIKELY(pt_load(8, entries, i) == 0)) {
+			present--;
+			continue;
 		}
+		pt_clear(entries, i);
 	}
 	return present;
+}
+
+size_t loam_pt_leaf_clear(struct loam_pt *pt, void *entries, unsigned index,
+			  size_t count)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		return clear_narrow((uint32_t *)entries + index, count);
+	}
+	return clear_wide(entries, index, count);
 }
 
 /* Clears n entries from the spot on and returns how many were present. */
 static size_t clear_entries(struct loam_pt *pt, const struct pt_spot *spot,
 			    size_t n)
 {
-	if (pt->geometry->entry_bytes == 4) {
-		uint32_t *entries = spot->entries;
-		return clear_narrow(entries + spot->index, n);
-	}
-	return clear_wide(spot->entries, spot->index, n);
+	return loam_pt_leaf_clear(pt, spot->entries, spot->index, n);
 }
 
 /* Clears the whole range, large pages being wholly inside. */

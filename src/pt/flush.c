@@ -41,15 +41,20 @@ static bool flush_is_needed(const struct loam_pt *pt)
 	return __atomic_load_n(&pt->live, __ATOMIC_RELAXED) != 0;
 }
 
-void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size)
+/* On this CPU, which is known to need it. */
+static LOAM_NOINLINE void flush_here(struct loam_pt *pt, uintptr_t virt,
+				     size_t size)
 {
-	if (!flush_is_needed(pt)) {
-		return;
-	}
 	LOAM_ASSERT(pt->tlb != NULL);
 	LOAM_ASSERT(((virt | size) & LOAM_PAGE_MASK) == 0);
 	size_t pages = size >> LOAM_PAGE_SHIFT;
-	if (flush_by_page(pt, pages)) {
+	if (!flush_by_page(pt, pages)) {
+		pt->stats.full++;
+		pt->tlb->flush_all(pt->ctx);
+	} else if (pt->tlb->flush_pages != NULL) {
+		pt->stats.pages += pages;
+		pt->tlb->flush_pages(pt->ctx, virt, pages);
+	} else {
 		void (*flush_page)(void *, uintptr_t) = pt->tlb->flush_page;
 		void *ctx = pt->ctx;
 		uintptr_t at = virt;
@@ -58,9 +63,13 @@ void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size)
 			flush_page(ctx, at);
 			at += LOAM_PAGE_SIZE;
 		}
-	} else {
-		pt->stats.full++;
-		pt->tlb->flush_all(pt->ctx);
+	}
+}
+
+void loam_pt_flush_local(struct loam_pt *pt, uintptr_t virt, size_t size)
+{
+	if (flush_is_needed(pt)) {
+		flush_here(pt, virt, size);
 	}
 }
 
@@ -82,11 +91,11 @@ void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
 		return;
 	}
 	if (size == LOAM_PAGE_SIZE && flush_by_page(pt, 1)) {
-		/* What most page faults need, without the fence again. */
+		/* What most page faults need. */
 		pt->stats.pages++;
 		pt->tlb->flush_page(pt->ctx, virt);
 	} else {
-		loam_pt_flush_local(pt, virt, size);
+		flush_here(pt, virt, size);
 	}
 	pt->stats.shootdowns++;
 	loam_host_tlb_shootdown(pt->root, virt, size);

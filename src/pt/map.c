@@ -76,24 +76,40 @@ static bool absent_narrow(const volatile uint32_t *entries, size_t n)
 	return any == 0;
 }
 
-static bool absent_wide(const void *entries, unsigned index, size_t n)
+/* Four at a time: what the loop itself takes is half of it otherwise. */
+static LOAM_ALWAYS_INLINE bool absent_wide(const void *table, size_t index,
+					   size_t n)
 {
+	const uint64_t *entries = pt_entries_at(8, table, index);
 	uint64_t any = 0;
-	for (size_t i = 0; i != n; i++) {
-		any |= pt_load(8, entries, index + (unsigned)i);
+	for (; n >= 4; n -= 4) {
+		any |= pt_load(8, entries, 0);
+		any |= pt_load(8, entries, 1);
+		any |= pt_load(8, entries, 2);
+		any |= pt_load(8, entries, 3);
+		entries += 4;
+	}
+	for (; n != 0; n--) {
+		any |= pt_load(8, entries++, 0);
 	}
 	return any == 0;
+}
+
+static LOAM_ALWAYS_INLINE bool entries_absent(const struct loam_pt *pt,
+					      const void *entries,
+					      unsigned index, size_t n)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		return absent_narrow((const uint32_t *)entries + index, n);
+	}
+	return absent_wide(entries, index, n);
 }
 
 /* True if none of the n entries from the spot on is present. */
 static bool map_absent(const struct loam_pt *pt, const struct pt_spot *spot,
 		       size_t n)
 {
-	if (pt->geometry->entry_bytes == 4) {
-		const uint32_t *entries = spot->entries;
-		return absent_narrow(entries + spot->index, n);
-	}
-	return absent_wide(spot->entries, spot->index, n);
+	return entries_absent(pt, spot->entries, spot->index, n);
 }
 
 /*
@@ -162,26 +178,43 @@ static void fill_narrow(volatile uint32_t *entries, size_t n, uint32_t entry,
 }
 
 static void fill_narrow_frames(volatile uint32_t *entries, size_t n,
-			       const struct map_job *job)
+			       const loam_pfn_t *pfns, uint32_t bits)
 {
-	const loam_pfn_t *pfns = job->pfns;
-	uint32_t bits = (uint32_t)job->bits;
 	for (size_t i = 0; i != n; i++) {
 		entries[i] = pfns[i] << LOAM_PAGE_SHIFT | bits;
 	}
 }
 
-static void fill_wide(void *entries, unsigned index, size_t n,
-		      const struct map_job *job, loam_phys_t step)
+static void fill_wide(void *table, size_t index, size_t n, loam_phys_t entry,
+		      loam_phys_t step)
 {
-	const loam_pfn_t *pfns = job->pfns;
-	loam_phys_t phys = job->phys;
+	void *entries = pt_entries_at(8, table, index);
 	for (size_t i = 0; i != n; i++) {
-		if (pfns != NULL) {
-			phys = loam_pfn_to_phys(pfns[i]);
-		}
-		pt_store_absent(entries, index + (unsigned)i, phys | job->bits);
-		phys += step;
+		pt_store_absent(entries, i, entry);
+		entry += step;
+	}
+}
+
+static void fill_wide_frames(void *table, size_t index, size_t n,
+			     const loam_pfn_t *pfns, uint64_t bits)
+{
+	void *entries = pt_entries_at(8, table, index);
+	for (size_t i = 0; i != n; i++) {
+		pt_store_absent(entries, i, loam_pfn_to_phys(pfns[i]) | bits);
+	}
+}
+
+/* Maps n frames by entries of level 0 from `index` on. */
+static LOAM_ALWAYS_INLINE void fill_frames(const struct loam_pt *pt,
+					   void *entries, unsigned index,
+					   size_t n, const loam_pfn_t *pfns,
+					   uint64_t bits)
+{
+	if (pt->geometry->entry_bytes == 4) {
+		fill_narrow_frames((uint32_t *)entries + index, n, pfns,
+				   (uint32_t)bits);
+	} else {
+		fill_wide_frames(entries, index, n, pfns, bits);
 	}
 }
 
@@ -193,14 +226,15 @@ static LOAM_ALWAYS_INLINE void map_fill(const struct loam_pt *pt,
 {
 	unsigned shift = level == 0 ? 0 : pt_shift(pt->geometry, level);
 	loam_phys_t step = job->same ? 0 : (loam_phys_t)LOAM_PAGE_SIZE << shift;
-	uint32_t *narrow = (uint32_t *)spot->entries + spot->index;
-	if (pt->geometry->entry_bytes != 4) {
-		fill_wide(spot->entries, spot->index, n >> shift, job, step);
-	} else if (job->pfns != NULL) {
-		fill_narrow_frames(narrow, n, job);
+	loam_phys_t entry = job->phys | job->bits;
+	if (job->pfns != NULL) {
+		fill_frames(pt, spot->entries, spot->index, n, job->pfns,
+			    job->bits);
+	} else if (pt->geometry->entry_bytes == 4) {
+		fill_narrow((uint32_t *)spot->entries + spot->index, n >> shift,
+			    (uint32_t)entry, (uint32_t)step);
 	} else {
-		fill_narrow(narrow, n >> shift,
-			    (uint32_t)(job->phys | job->bits), (uint32_t)step);
+		fill_wide(spot->entries, spot->index, n >> shift, entry, step);
 	}
 }
 
@@ -353,6 +387,18 @@ int loam_pt_map_frames(struct loam_pt *pt, uintptr_t virt,
 		.large_levels = 0,
 	};
 	return map_run(pt, &job);
+}
+
+bool loam_pt_leaf_map(struct loam_pt *pt, void *entries, unsigned index,
+		      const loam_pfn_t *pfns, size_t count, uint64_t bits)
+{
+	LOAM_ASSERT(index + count <= pt_entries(pt->geometry, 0));
+	if (!entries_absent(pt, entries, index, count)) {
+		return false;
+	}
+	fill_frames(pt, entries, index, count, pfns, bits);
+	pt->stats.not_needed += count;
+	return true;
 }
 
 /* What has to be flushed after an entry was replaced. */

@@ -15,7 +15,7 @@
  * of entries are compiled once for each size.
  */
 static LOAM_ALWAYS_INLINE uint64_t pt_load(unsigned bytes, const void *table,
-					   unsigned index)
+					   size_t index)
 {
 	if (bytes == 4) {
 		return ((const volatile uint32_t *)table)[index];
@@ -24,7 +24,7 @@ static LOAM_ALWAYS_INLINE uint64_t pt_load(unsigned bytes, const void *table,
 		return ((const volatile uint64_t *)table)[index];
 	}
 	const volatile uint32_t *half =
-		(const volatile uint32_t *)table + 2 * (size_t)index;
+		(const volatile uint32_t *)table + 2 * index;
 	return half[0] | (uint64_t)half[1] << 32;
 }
 
@@ -47,32 +47,37 @@ static LOAM_ALWAYS_INLINE void pt_store(unsigned bytes, void *table,
 	loam_pt_leaf_store_wide(table, index, entry);
 }
 
+/* The entries of a table from `index` on: what loops count from. */
+static LOAM_ALWAYS_INLINE void *pt_entries_at(unsigned bytes, const void *table,
+					      size_t index)
+{
+	return (char *)(uintptr_t)table + index * bytes;
+}
+
 /*
  * For loops over entries of 8 bytes: one in the place of none, and none in the
  * place of one. Of two halves the one with the present bit comes last, or
  * first, so that no CPU ever follows half an entry.
  */
-static LOAM_ALWAYS_INLINE void pt_store_absent(void *table, unsigned index,
+static LOAM_ALWAYS_INLINE void pt_store_absent(void *table, size_t index,
 					       uint64_t entry)
 {
 	if (sizeof(uintptr_t) == 8) {
 		((volatile uint64_t *)table)[index] = entry;
 		return;
 	}
-	volatile uint32_t *half =
-		(volatile uint32_t *)table + 2 * (size_t)index;
+	volatile uint32_t *half = (volatile uint32_t *)table + 2 * index;
 	half[1] = (uint32_t)(entry >> 32);
 	half[0] = (uint32_t)entry;
 }
 
-static LOAM_ALWAYS_INLINE void pt_clear(void *table, unsigned index)
+static LOAM_ALWAYS_INLINE void pt_clear(void *table, size_t index)
 {
 	if (sizeof(uintptr_t) == 8) {
 		((volatile uint64_t *)table)[index] = 0;
 		return;
 	}
-	volatile uint32_t *half =
-		(volatile uint32_t *)table + 2 * (size_t)index;
+	volatile uint32_t *half = (volatile uint32_t *)table + 2 * index;
 	half[0] = 0;
 	half[1] = 0;
 }

@@ -1119,8 +1119,9 @@ static void count_flush_all(void *ctx)
 TEST(temp_flush, "X.6 temp_map: one page flushed here, no other CPU asked")
 {
 	const struct loam_tlb_ops tlbs[] = {
-		{ count_flush_page, count_flush_all },
-		{ NULL, count_flush_all },
+		{ .flush_page = count_flush_page,
+		  .flush_all = count_flush_all },
+		{ .flush_all = count_flush_all },
 	};
 	for (size_t i = 0; i < 2; i++) {
 		machine_start_as(&loam_pt_i386_pse, &tlbs[i]);

@@ -130,6 +130,60 @@ TEST(lent_check, "X.5 closed tables are an error where nothing is lent")
 	fixture_end(&one);
 }
 
+TEST(run, "S4.33 frames by a run of a table's entries, all of them or none")
+{
+	const loam_prot_t prot = LOAM_PROT_WRITE | LOAM_PROT_USER;
+	for (unsigned g = 0; g < geometry_count(); g++) {
+		/* As many as are looked at in one go, and ends of all kinds. */
+		for (size_t n = 1; n <= 11; n++) {
+			loam_pfn_t pfns[11];
+			struct loam_pt_leaf leaf;
+			loam_phys_t phys;
+			fixture_start(&one, all_geometries[g]);
+			struct loam_pt *pt = &one.pt;
+			EXPECT_EQ(loam_pt_leaf_make(pt, AT, &leaf), 0);
+			uint64_t bits = loam_pt_leaf_encode(pt, 0, prot);
+			unsigned last = loam_pt_leaf_count(pt);
+			unsigned first = last - (unsigned)n;
+			uintptr_t at =
+				loam_pt_leaf_end(pt, AT) - n * LOAM_PAGE_SIZE;
+			for (size_t i = 0; i < n; i++) {
+				pfns[i] = (loam_pfn_t)(7 + 3 * i);
+			}
+			/* Any one that is there is in the way. */
+			for (unsigned i = first; i < last; i++) {
+				loam_pt_leaf_store(pt, leaf.entries, i,
+						   bits | 0x3000);
+				EXPECT(!loam_pt_leaf_map(pt, leaf.entries,
+							 first, pfns, n, bits));
+				EXPECT_EQ(loam_pt_leaf_clear(pt, leaf.entries,
+							     first, n),
+					  1);
+			}
+			uint64_t before = pt->stats.not_needed;
+			EXPECT(loam_pt_leaf_map(pt, leaf.entries, first, pfns,
+						n, bits));
+			EXPECT_EQ(pt->stats.not_needed, before + n);
+			for (size_t i = 0; i < n; i++) {
+				EXPECT_EQ(emu_translate(at + i * LOAM_PAGE_SIZE,
+							EMU_USER | EMU_WRITE,
+							&phys),
+					  EMU_NO_FAULT);
+				EXPECT_EQ(phys, (loam_phys_t)pfns[i]
+							<< LOAM_PAGE_SHIFT);
+			}
+			EXPECT_EQ(emu_translate(at - LOAM_PAGE_SIZE, 0, &phys),
+				  EMU_NOT_PRESENT);
+			EXPECT_EQ(
+				loam_pt_leaf_clear(pt, leaf.entries, first, n),
+				n);
+			loam_pt_flush(pt, at, n * LOAM_PAGE_SIZE);
+			EXPECT_EQ(emu_translate(at, 0, &phys), EMU_NOT_PRESENT);
+			fixture_end(&one);
+		}
+	}
+}
+
 TEST(no_table, "S4.27 when no table is to be had nothing has changed")
 {
 	for (unsigned g = 0; g < geometry_count(); g++) {

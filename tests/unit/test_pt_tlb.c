@@ -69,6 +69,43 @@ TEST(model_dirty, "X.6 the model sets accessed and dirty like a CPU")
 	fixture_end(&fixture);
 }
 
+/* -------- several pages in one call -------- */
+
+static size_t run_calls;
+static size_t run_pages;
+
+static void flush_run(void *ctx, uintptr_t virt, size_t count)
+{
+	run_calls++;
+	run_pages += count;
+	for (; count != 0; count--) {
+		emu_tlb_ops.flush_page(ctx, virt);
+		virt += LOAM_PAGE_SIZE;
+	}
+}
+
+TEST(run, "X.6 a CPU that flushes several pages in one call is asked once")
+{
+	struct loam_tlb_ops ops = emu_tlb_ops;
+	ops.flush_pages = flush_run;
+	fixture_start(&fixture, &loam_pt_i386);
+	pt->tlb = &ops;
+	run_calls = 0;
+	run_pages = 0;
+	EXPECT_EQ(loam_pt_map(pt, BASE, 0x800000, 0x5000, RW, false), 0);
+	for (uintptr_t at = BASE; at < BASE + 0x5000; at += LOAM_PAGE_SIZE) {
+		EXPECT_EQ(access_page(at, EMU_WRITE), EMU_NO_FAULT);
+	}
+	EXPECT_EQ(loam_pt_unmap(pt, BASE, 0x5000), 5);
+	EXPECT_EQ(run_calls, 1);
+	EXPECT_EQ(run_pages, 5);
+	EXPECT_EQ(pt->stats.pages, 5);
+	for (uintptr_t at = BASE; at < BASE + 0x5000; at += LOAM_PAGE_SIZE) {
+		EXPECT_EQ(access_page(at, 0), EMU_NOT_PRESENT);
+	}
+	fixture_end(&fixture);
+}
+
 /* -------- no stale translation is left -------- */
 
 /* Every change of a live space is seen at once, on every page. */
