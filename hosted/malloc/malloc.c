@@ -27,7 +27,8 @@
 /* size_bytes at most LOAM_KMALLOC_SLAB_MAX; 0 counts as 1. */
 static void *small_slow(size_t size, const void *caller)
 {
-	unsigned index = malloc_heap.kmalloc.class_of[(size + 15) / 16];
+	unsigned granules = size == 0 ? 1 : (unsigned)((size + 15) / 16);
+	unsigned index = malloc_heap.kmalloc.class_of[granules];
 	void *block = loam_slab_pop(&malloc_heap.slabs, index);
 	return block != NULL ? block
 			     : loam_slab_alloc_index(&malloc_heap.slabs, index,

@@ -122,6 +122,15 @@ static void magazine_load(struct loam_slab_cpu *cpu, unsigned code,
 	cpu->cold[code].loaded = magazine;
 }
 
+/* Objects in the magazine that the CPU's stack is. */
+static uint32_t magazine_loaded_count(const struct loam_slab_cpu *cpu,
+				      unsigned code)
+{
+	const struct loam_magazine *loaded = cpu->cold[code].loaded;
+	return loaded == NULL ? 0
+			      : (uint32_t)(cpu->top[code] - loaded->slots - 1);
+}
+
 /* -------- the depot -------- */
 
 /*
@@ -159,6 +168,17 @@ static struct loam_magazine *depot_take_full(struct loam_cache *cache,
 	struct loam_magazine *full =
 		depot_pop(&cache->full[group], &cache->full_count);
 	loam_unlock(&cache->depot_lock);
+	return full;
+}
+
+/* What no CPU of another group has come for is better used than a new slab. */
+static struct loam_magazine *depot_take_other(struct loam_cache *cache,
+					      unsigned group)
+{
+	struct loam_magazine *full = NULL;
+	for (unsigned g = 0; g < LOAM_SLAB_GROUPS && full == NULL; g++) {
+		full = g == group ? NULL : depot_take_full(cache, g);
+	}
 	return full;
 }
 
@@ -300,6 +320,12 @@ static void magazine_exchange_empty(struct loam_cache *cache,
 	struct loam_magazine *full = depot_take_full(cache, code_group(code));
 	if (full == NULL) {
 		magazine_refill(cache, cpu, id);
+		if (cpu->top[code][-1] != NULL) {
+			return;
+		}
+		full = depot_take_other(cache, code_group(code));
+	}
+	if (full == NULL) {
 		return;
 	}
 	struct loam_magazine *empty = magazine_unload(cache, cpu, code);
@@ -511,15 +537,6 @@ void loam_slab_magazine_drain_depot(struct loam_cache *cache,
 			magazine_delete(cache, magazine);
 		}
 	} while (magazine != NULL);
-}
-
-/* Objects in the magazine that the CPU's stack is. */
-static uint32_t magazine_loaded_count(const struct loam_slab_cpu *cpu,
-				      unsigned code)
-{
-	const struct loam_magazine *loaded = cpu->cold[code].loaded;
-	return loaded == NULL ? 0
-			      : (uint32_t)(cpu->top[code] - loaded->slots - 1);
 }
 
 static uint64_t magazine_count_cpu(const struct loam_cache *cache,

@@ -454,6 +454,51 @@ static bool test_brief_threads(void)
 	return true;
 }
 
+/* Threads of three groups, one after the other, that all stay alive. */
+#define GROUP_BLOCKS 20000u
+
+static void *group_blocks[GROUP_BLOCKS];
+static pthread_barrier_t group_ready;
+static pthread_barrier_t group_end;
+
+static void *group_thread(void *arg)
+{
+	for (unsigned i = 0; i < GROUP_BLOCKS; i++) {
+		size_t size = 16 + i % 64 * 16;
+		group_blocks[i] = malloc(size);
+		memset(group_blocks[i], 1, size);
+	}
+	pthread_barrier_wait(&group_ready);
+	pthread_barrier_wait(&group_end);
+	return arg;
+}
+
+static bool test_groups(void)
+{
+	pthread_t threads[3];
+	size_t first = 0;
+	(void)malloc_trim(0);
+	pthread_barrier_init(&group_ready, NULL, 2);
+	pthread_barrier_init(&group_end, NULL, 4);
+	for (unsigned t = 0; t < 3; t++) {
+		NEED(pthread_create(&threads[t], NULL, group_thread, NULL) ==
+		     0);
+		pthread_barrier_wait(&group_ready);
+		for (unsigned i = 0; i < GROUP_BLOCKS; i++) {
+			free(group_blocks[i]);
+		}
+		first = t == 0 ? resident_kib() : first;
+	}
+	NEED(resident_kib() < first + 4096);
+	pthread_barrier_wait(&group_end);
+	for (unsigned t = 0; t < 3; t++) {
+		pthread_join(threads[t], NULL);
+	}
+	pthread_barrier_destroy(&group_ready);
+	pthread_barrier_destroy(&group_end);
+	return true;
+}
+
 /* Thread-local data whose destructor frees, after the layer is gone. */
 static pthread_key_t late_key;
 
@@ -702,6 +747,7 @@ int main(int argc, char **argv)
 	result(test_misuse(), "bad frees are reported, and do no harm");
 	result(test_exchange(), "six threads free each other's blocks");
 	result(test_brief_threads(), "a thousand threads leave nothing behind");
+	result(test_groups(), "what one thread's kind left serves others");
 	result(test_late_free(), "destructors free after their thread's end");
 	result(test_crowd(), "more threads than layers");
 	result(test_fork(), "fork among threads: the child allocates");
