@@ -80,4 +80,14 @@ static inline void loam_store_wide(uint64_t *at, uint64_t value)
 #define LOAM_COMPILER_HIDE(variable)                                           \
 	__asm__ volatile("" : "+q"(variable) : : "memory")
 
+/*
+ * Has the compiler compute a word where a function's result is returned: it
+ * tends to move it there last. Emits nothing, or that move.
+ */
+#ifdef __x86_64__
+#define LOAM_COMPILER_RESULT(variable) __asm__("" : "+a"(variable))
+#else
+#define LOAM_COMPILER_RESULT(variable) ((void)0)
+#endif
+
 #endif

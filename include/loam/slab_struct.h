@@ -180,6 +180,9 @@ static LOAM_ALWAYS_INLINE void *loam_slab_pop_code(struct loam_slabs *slabs,
 	}
 	void **top = cpu->top[code] - 1;
 	void *object = *top;
+	if (LOAM_SLAB_TOP_STORED) {
+		LOAM_COMPILER_RESULT(object);
+	}
 	if (LOAM_LIKELY(object != NULL)) {
 		if (LOAM_SLAB_TOP_STORED) {
 			cpu->top[code] = top;
@@ -199,7 +202,8 @@ static LOAM_ALWAYS_INLINE void *loam_slab_take(struct loam_slabs *slabs,
 {
 	void *object = LOAM_SLAB_TAKE(code);
 	if (LOAM_LIKELY(object != NULL)) {
-		/* It is the caller's already. */
+		/* It is the caller's already; and no byte is kept of code. */
+		LOAM_COMPILER_HIDE(code);
 		*LOAM_SLAB_SHADOW_AT(slabs, object) = (uint8_t)code;
 	}
 	return object;

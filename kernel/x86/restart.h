@@ -90,7 +90,7 @@ RESTART_INLINE void *restart_take_object(const size_t tops, uintptr_t code)
 				"je %l[none]\n"
 				"2:\t" RESTART_SUB " $" RESTART_BYTES
 				", " RESTART_WORD("tops") RESTART_ENTRY("1b")
-		: [top] "=&r"(top), [object] "=&r"(object)
+		: [top] "=&r"(top), [object] "=&a"(object)
 		: [tops] "i"(tops), [code] "r"(code)
 		: "memory", "cc"
 		: none);
