@@ -9,7 +9,9 @@
  * is live, and in the end each object and each magazine is in one place.
  *
  * The steps are those of the fast paths (slab_struct.h) and of magazine.c; each
- * is atomic there as it is here. A magazine has room for one object, so that
+ * is atomic there as it is here, under a busy flag; where the host restarts fast
+ * paths instead, an interrupt never finds one begun, and is one of these that
+ * come before it or after it. A magazine has room for one object, so that
  * few steps lead to every exchange, and there are five of them: the depot has
  * one that is full and two that are empty, and no more can be had.
  *

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The frame floor: zones, adoption, every operation, every misuse. */
+#include <loam/frame_fast.h>
+
 #include "frame_machine.h"
 
 #define MIB(n) ((loam_phys_t)(n) << 20)
@@ -996,6 +998,45 @@ TEST(interrupt, "X.8 an interrupt in the middle goes to the zone, and is right")
 	EXPECT_EQ(machine.frames.cpus[0].locals[0].stack.count, count);
 	machine.frames.cpus[0].busy = 0;
 	loam_frame_free(&machine.frames, pfn, 0);
+	machine_expect_free(total);
+}
+
+TEST(push_run, "S4.17 a run of frames goes back up to the first that may not")
+{
+	machine_start_mib(64);
+	uint64_t total = loam_frame_free_count(&machine.frames);
+	struct loam_frame_stack *stack =
+		&machine.frames.cpus[0].locals[0].stack;
+	loam_frame_drain(&machine.frames);
+	EXPECT_EQ(loam_frame_alloc_bulk(&machine.frames, 40, held, 0), 0);
+	uint32_t count = stack->count;
+	/* One that has two references, one that is free already. */
+	loam_frame_get(&machine.frames, held[5]);
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, held, 40), 5);
+	EXPECT_EQ(stack->count, count + 5);
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, held, 40), 0);
+	loam_frame_put(&machine.frames, held[5]);
+	EXPECT_EQ(loam_frame_refs(&machine.frames, held[5]), 1);
+	/* A block of another order; no frame at all; one of another zone. */
+	loam_pfn_t odd[4] = { held[5], loam_frame_alloc(&machine.frames, 1, 0),
+			      machine.frames.end, 1 };
+	for (unsigned i = 1; i < 4; i++) {
+		EXPECT_EQ(loam_frame_push_run(&machine.frames, &odd[i], 1), 0);
+	}
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, odd, 4), 1);
+	loam_frame_free(&machine.frames, odd[1], 1);
+	/* Not while the CPU is in its stack, and never beyond what it holds. */
+	machine.frames.cpus[0].busy = 1;
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, &held[6], 34), 0);
+	machine.frames.cpus[0].busy = 0;
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, &held[6], 34), 34);
+	EXPECT_EQ(loam_frame_alloc_bulk(&machine.frames, 200, held, 0), 0);
+	loam_frame_drain(&machine.frames);
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, held, 200),
+		  LOAM_STACK_FRAMES);
+	loam_frame_free_bulk(&machine.frames, 200 - LOAM_STACK_FRAMES,
+			     &held[LOAM_STACK_FRAMES]);
+	EXPECT_EQ(loam_frame_check(&machine.frames), 0);
 	machine_expect_free(total);
 }
 

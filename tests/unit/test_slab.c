@@ -305,6 +305,27 @@ TEST(wild, "misuse: addresses outside all memory are reported")
 	misuse_end("wild free of");
 }
 
+TEST(inlined, "misuse: what is inlined at the call reports the same")
+{
+	misuse_start(0);
+	struct loam_cache *other = make(96, 0, LOAM_CACHE_NO_MERGE);
+	void *object = loam_cache_alloc_fast(&slabs, other);
+	EXPECT_EQ(loam_slab_size(&slabs, object), 96);
+	loam_cache_free_fast(&slabs, victim, object);
+	misuse_end("to the wrong cache");
+	loam_cache_free_fast(&slabs, other, object);
+	EXPECT_EQ(loam_slab_size(&slabs, object), 0);
+	hosted_log_clear();
+	loam_cache_free_fast(&slabs, other, object);
+	EXPECT_LOG("double free");
+	hosted_log_clear();
+	loam_cache_free_fast(&slabs, victim, (char *)live + 16);
+	misuse_end("interior free of");
+	hosted_log_clear();
+	loam_cache_free_fast(&slabs, victim, NULL);
+	EXPECT(!hosted_log_contains("free"));
+}
+
 TEST(wrong_cache, "misuse: an object of another cache is reported")
 {
 	misuse_start(0);
