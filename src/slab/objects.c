@@ -285,16 +285,20 @@ static void slab_take_from(struct loam_cache *cache, struct loam_slab *slab,
 	unsigned before = slab->free;
 	unsigned words = (unsigned)LOAM_BITMAP_WORDS(slab->objects);
 	unsigned left = wanted;
+	/* Copies: as far as the compiler knows, slots might be the slab. */
+	uintptr_t start = slab->base + cache->pad;
+	uintptr_t stride = slab->stride;
 	for (unsigned i = 0; left > 0; i++) {
 		LOAM_VERIFY(i < words);
 		uint32_t word = slab->free_map[i];
 		while (word != 0 && left > 0) {
 			unsigned bit = loam_lowest_bit(word);
-			*--slots = slab_object(cache, slab, i * 32u + bit);
+			*--slots = (void *)(start + bit * stride);
 			word &= word - 1;
 			left--;
 		}
 		slab->free_map[i] = word;
+		start += 32 * stride;
 	}
 	slab->free = (uint16_t)(before - wanted);
 	slab_relist(cache, slab, before);
@@ -324,21 +328,37 @@ unsigned loam_slab_take_locked(struct loam_cache *cache, unsigned cpu,
 	return taken;
 }
 
-/* Sets the bits of those of the objects, from the first on, that it has. */
+/*
+ * Sets the bits of those of the objects, from the first on, that it has; at
+ * least one. Neighbours share a word of the map, which is stored when the next
+ * is in another.
+ */
 static uint32_t slab_put_run(struct loam_slab *slab, void *const *objects,
 			     uint32_t count)
 {
 	uint32_t i = 0;
 	size_t bytes = (size_t)LOAM_PAGE_SIZE << slab->order;
+	uintptr_t base = slab->base;
+	unsigned first = slab_index(slab, objects[0]);
+	LOAM_VERIFY(first < slab->objects);
+	unsigned at = first / 32;
+	uint32_t word = slab->free_map[at];
 	for (; i < count; i++) {
-		if ((uintptr_t)objects[i] - slab->base >= bytes) {
+		if ((uintptr_t)objects[i] - base >= bytes) {
 			break;
 		}
 		unsigned index = slab_index(slab, objects[i]);
-		LOAM_VERIFY(index < slab->objects &&
-			    !loam_bitmap_test(slab->free_map, index));
-		loam_bitmap_set(slab->free_map, index);
+		LOAM_VERIFY(index < slab->objects);
+		if (index / 32 != at) {
+			slab->free_map[at] = word;
+			at = index / 32;
+			word = slab->free_map[at];
+		}
+		uint32_t bit = (uint32_t)1 << index % 32;
+		LOAM_VERIFY((word & bit) == 0);
+		word |= bit;
 	}
+	slab->free_map[at] = word;
 	slab->free = (uint16_t)(slab->free + i);
 	return i;
 }
