@@ -70,6 +70,7 @@ struct cpu {
 	volatile bool wanted;         /* somebody else should run */
 	volatile unsigned kept;       /* the running task's own */
 	bool timer;                   /* o: its own timer is on */
+	unsigned put_off; /* o: in a row, what ticks wanted the lock for */
 
 	/* fpu.c */
 	struct task *fpu_owner; /* o: whose registers these are, or NULL */

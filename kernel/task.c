@@ -25,7 +25,8 @@
  * The lock. All of this, and all relations between tasks and processes, change
  * under one lock, task_lock(), with interrupts off. It is kept across a switch:
  * who is switched to gives it back. So nobody sees a task that sleeps or has
- * ended before the CPU has left its stack.
+ * ended before the CPU has left its stack. What a tick would do under it waits
+ * for the next tick while another CPU has it.
  *
  * Address spaces. A switch loads page tables only if the next task needs others
  * than are loaded; a kernel thread runs with whatever is there, for the
@@ -42,9 +43,11 @@
 #include "kernel.h"
 #include "lapic.h"
 #include "mmu.h"
+#include "spin.h"
 #include "task.h"
 
 #define TASK_TIMER_LINE 0u
+#define TASK_PUT_OFF 8u /* times that a tick's work may wait */
 
 /* Fields: t under the lock. */
 static struct {
@@ -53,6 +56,7 @@ static struct {
 	struct loam_list all;    /* t: idle tasks are not among them */
 	struct loam_list dead;   /* t: those that have died and are to go */
 	uint64_t now;            /* t */
+	unsigned late;           /* CPU 0's: ticks that are not in `now` yet */
 	uint32_t idle;           /* t: bit n: CPU n sleeps and was not woken */
 	unsigned timed;          /* t: tasks that sleep until some time */
 	bool timer;              /* t: of the machine, where CPUs have none */
@@ -249,6 +253,22 @@ static void task_wake_sleepers(void)
 	}
 }
 
+/*
+ * True if what an interrupt would do under the lock is to wait for the next
+ * one, because another CPU has the lock. When CPUs are threads of a host that
+ * has fewer, the one whose turn it is may not run just now, and each tick that
+ * queued for the lock would come before the last one's turn had.
+ */
+static bool task_put_off(struct cpu *cpu)
+{
+	if (spin_is_held(&tasks.lock.host) && cpu->put_off < TASK_PUT_OFF) {
+		cpu->put_off++;
+		return true;
+	}
+	cpu->put_off = 0;
+	return false;
+}
+
 void task_tick(void)
 {
 	struct cpu *cpu = cpu_this();
@@ -256,10 +276,14 @@ void task_tick(void)
 	cpu->counters.ticks++;
 	cpu_running()->ticks++;
 	if (cpu->number == 0) {
-		uintptr_t state = task_lock();
-		tasks.now++;
-		task_wake_sleepers();
-		task_unlock(state);
+		tasks.late++;
+		if (!task_put_off(cpu)) {
+			uintptr_t state = task_lock();
+			tasks.now += tasks.late;
+			tasks.late = 0;
+			task_wake_sleepers();
+			task_unlock(state);
+		}
 	}
 	if (task_others_wait(cpu)) {
 		cpu->wanted = true;
@@ -413,6 +437,9 @@ void task_interrupted(void)
 		tasks.stats.deferred++;
 		return;
 	}
+	if (task_put_off(cpu)) {
+		return;
+	}
 	uintptr_t state = task_lock();
 	tasks.stats.preemptions++;
 	tasks.stats.in_kernel++;
@@ -422,7 +449,7 @@ void task_interrupted(void)
 
 void task_to_user(void)
 {
-	while (cpu_this()->wanted) {
+	while (cpu_this()->wanted && !task_put_off(cpu_this())) {
 		uintptr_t state = task_lock();
 		tasks.stats.preemptions++;
 		task_make_way(false);

@@ -15,6 +15,12 @@
  * few steps lead to every exchange, and there are five of them: the depot has
  * one that is full and two that are empty, and no more can be had.
  *
+ * There are two ways to keep an interrupt out of a CPU's layer, and all is tried
+ * with each. A flag: the interrupt that finds it set goes to the slab. Or, as in
+ * the kernel, restarts: the fast path is a sequence of which the last step alone
+ * changes the stack, an interrupt sends it back to its start, and slow paths keep
+ * interrupts out.
+ *
  * BROKEN=1: who goes into a CPU's layer does not mark it busy.
  * BROKEN=2: the depot is popped after a look at it, without its lock.
  * BROKEN=3: who gives a full magazine to the depot keeps it as well.
@@ -22,6 +28,7 @@
  *           it and has left the layer.
  * BROKEN=5: an interrupt that finds the layer busy goes to the slab without the
  *           cache's lock.
+ * BROKEN=6: an interrupt does not send back what it finds unfinished.
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -30,7 +37,7 @@
 #define CPUS 2
 #define OBJECTS 3
 #define MAGAZINES 5	/* 1 to 5; 0 is none */
-#define STEPS 3		/* allocations or frees of each CPU */
+#define STEPS 2		/* allocations or frees of each CPU */
 
 bit live[OBJECTS];	/* its byte of the shadow is set */
 bit held[OBJECTS];	/* it is in a caller's hands */
@@ -47,6 +54,9 @@ bit busy[CPUS];
 bit depot_lock, cache_lock;
 bit masked[CPUS];	/* it holds a lock, with interrupts out */
 bit interrupted[CPUS];
+bit restarts;		/* the way that is tried */
+bit quiet[CPUS];	/* a slow path keeps interrupts out */
+bit torn[CPUS];		/* an interrupt came since the sequence began */
 byte done;
 
 /* What was interrupted does not go on before the interrupt is over. */
@@ -58,7 +68,7 @@ inline lock(which) {
 			which = 1; masked[me] = 1
 	}
 }
-inline unlock(which) { STEP(which = 0; masked[me] = 0) }
+inline unlock(which) { STEP(which = 0; masked[me] = quiet[me]) }
 
 /* -------- the depot -------- */
 
@@ -151,13 +161,69 @@ inline refill() {
 
 /* An interrupt that comes between the two steps leaves the flag as it was. */
 inline claim() {
-	STEP(claimed = !busy[me]);
 	if
-	:: claimed && BROKEN != 1 -> STEP(busy[me] = 1)
+	:: restarts -> STEP(quiet[me] = 1; masked[me] = 1; claimed = 1)
+	:: else ->
+		STEP(claimed = !busy[me]);
+		if
+		:: claimed && BROKEN != 1 -> STEP(busy[me] = 1)
+		:: else
+		fi
+	fi
+}
+inline unclaim() {
+	if
+	:: restarts -> STEP(quiet[me] = 0; masked[me] = 0)
+	:: else -> STEP(busy[me] = 0)
+	fi
+}
+
+/* A step of a sequence: not taken after an interrupt. */
+#define TORN (torn[me] && !inside && BROKEN != 6)
+#define RESTARTED(what) STEP(if :: TORN :: else -> what fi)
+
+/* restart_take_object(): one into `object`, or OBJECTS. */
+inline take() {
+	do
+	:: STEP(torn[me] = torn[me] && inside; magazine = loaded[me]; claimed = count[magazine]);
+		if
+		:: claimed -> STEP(object = slot[magazine])
+		:: else -> break
+		fi;
+		atomic {
+			(inside || !interrupted[me]) ->
+			if
+			:: TORN -> object = OBJECTS
+			:: else -> count[loaded[me]] = 0; break
+			fi
+		}
+	od;
+	if
+	:: object < OBJECTS ->
+		STEP(assert(!held[object]); live[object] = 1; held[object] = 1)
 	:: else
 	fi
 }
-inline unclaim() { STEP(busy[me] = 0) }
+
+/* restart_give_object(): `magazine` is 0 if there is no room. */
+inline give() {
+	do
+	:: STEP(torn[me] = torn[me] && inside; magazine = loaded[me]; claimed = !count[magazine]);
+		if
+		:: claimed
+		:: else -> magazine = 0; break
+		fi;
+		RESTARTED(live[object] = 0);
+		RESTARTED(slot[magazine] = object);
+		atomic {
+			(inside || !interrupted[me]) ->
+			if
+			:: TORN -> live[object] = 1
+			:: else -> count[loaded[me]] = 1; break
+			fi
+		}
+	od
+}
 
 /* magazine_exchange_empty() */
 inline exchange_empty() {
@@ -199,7 +265,15 @@ inline exchange_full() {
 /* One object into `object`, or OBJECTS. */
 inline alloc() {
 	object = OBJECTS;
-	claim();
+	claimed = 0;
+	if
+	:: restarts -> take()
+	:: else
+	fi;
+	if
+	:: object == OBJECTS -> claim()
+	:: else -> claimed = 0
+	fi;
 	if
 	:: claimed ->
 		if
@@ -227,8 +301,15 @@ inline alloc() {
 /* `object`, which is the caller's. */
 inline free() {
 	STEP(held[object] = 0; assert(live[object]));
-	claim();
 	magazine = 0;
+	if
+	:: restarts -> give()
+	:: else
+	fi;
+	if
+	:: magazine == 0 -> claim()
+	:: else -> claimed = 0
+	fi;
 	if
 	:: claimed ->
 		if
@@ -293,7 +374,10 @@ proctype interrupt(byte me) {
 	byte object, magazine, other;
 	bit claimed, inside = 1;
 
-	atomic { !masked[me] && !interrupted[me] -> interrupted[me] = 1 };
+	atomic {
+		!masked[me] && !interrupted[me] ->
+			interrupted[me] = 1; torn[me] = 1
+	};
 	use();
 	interrupted[me] = 0;
 	done++
@@ -330,6 +414,10 @@ init {
 	byte object, magazine, places, at;
 
 	atomic {
+		if
+		:: restarts = 0
+		:: restarts = 1
+		fi;
 		loaded[0] = 1;
 		loaded[1] = 2;
 		slot[2] = 0;
