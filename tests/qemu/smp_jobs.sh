@@ -49,6 +49,50 @@ job_smp_stop() {
 			echo "not both of the others are told of")"
 }
 
+# job_smp_storm ARCH CPUS BOOT: a short storm on as many CPUs as there may be, or
+# with the firmware's tables and map of another kind.
+job_smp_storm() {
+	smp_boot "$1" "$2" BOOT="$3" MEM=256M TIMEOUT=240 APPEND=quiet \
+		CMD="cpu offline 1; cpu online 1; stress 1; check"
+	verdict "X.8 $1, $3, $2 CPUs: all come, and storm" "$(
+		ended_well
+		holds "$guest_text" "^cpus: $2 of $2 online"
+		holds "$guest_text" \
+			'^stress: [1-9][0-9]* programs forked, 0 of them failed$')"
+}
+
+# job_smp_no_memory ARCH: a third node that has a CPU and no memory: the CPU takes
+# that of the others, the nearest first.
+job_smp_no_memory() {
+	local far="-numa dist,src=0,dst=2,val=30 -numa dist,src=2,dst=0,val=30"
+	local near="-numa dist,src=1,dst=2,val=20 -numa dist,src=2,dst=1,val=20"
+	smp_boot "$1" 2 NUMA=2 MEM=128M CMD="zones; stress 1; check" \
+		APPEND=quiet QEMU_ARGS="-smp 3 -numa node,nodeid=2,cpus=2 \
+-numa dist,src=2,dst=2,val=10 $far $near"
+	verdict "X.4 $1: the CPU of a node without memory has the nearest's" "$(
+		ended_well
+		holds "$guest_text" '^cpus: 3 of 3 online'
+		holds "$guest_text" \
+			'^  node 2: cpus 2; memory of nodes 1 0, in this order$')"
+}
+
+# job_smp_bad_tables ARCH: an SRAT with an entry of no length, a SLIT shorter than
+# it says: words, and one node.
+job_smp_bad_tables() {
+	local srat=$WORK/$job.srat slit=$WORK/$job.slit
+	printf '\1\0\0\0\0\0\0\0\0\0\0\0\1\0' >"$srat"
+	printf '\350\3\0\0\0\0\0\0\12' >"$slit"
+	smp_boot "$1" 2 MEM=64M CMD="zones; check" APPEND=quiet QEMU_ARGS="\
+-acpitable sig=SRAT,rev=3,data=$srat -acpitable sig=SLIT,rev=1,data=$slit"
+	verdict "X.4 $1: a broken SRAT and SLIT are named, and not used" "$(
+		ended_well
+		holds "$guest_text" 'acpi: SRAT: the entry at offset 48 says it has 0 '
+		holds "$guest_text" 'acpi: SRAT: not used, all memory is one node.s$'
+		holds "$guest_text" 'acpi: SLIT for 1000 domains in 45 bytes: not used$'
+		holds "$guest_text" '^cpus: 2 of 2 online')"
+	rm -f "$srat" "$slit"
+}
+
 # job_smp_debug ARCH: the storms with assertions, and the order of locks watched.
 job_smp_debug() {
 	local programs=$PROGRAMS
@@ -153,10 +197,14 @@ add_smp_jobs() {
 		add "smp-dead-$arch" job_smp_dead "$arch"
 		add "smp-stop-$arch" job_smp_stop "$arch"
 		add "smp-bench-$arch" job_smp_bench "$arch"
+		add "smp-16-$arch" job_smp_storm "$arch" 16 multiboot
+		add "smp-no-memory-$arch" job_smp_no_memory "$arch"
+		add "smp-bad-tables-$arch" job_smp_bad_tables "$arch"
 		add "smp-debug-$arch" job_smp_debug "$arch"
 		add "smp-deadlock-2-$arch" job_smp_deadlock "$arch" 2
 		add "smp-deadlock-3-$arch" job_smp_deadlock "$arch" 3
 		add "smp-order-$arch" job_smp_order "$arch"
 	done
+	add smp-uefi job_smp_storm x86_64 4 uefi
 	add smp-none job_smp_none
 }
