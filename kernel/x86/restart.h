@@ -57,9 +57,13 @@ void restart_interrupted(uintptr_t *pc);
 #define RESTART_INDEX "%k"
 #endif
 
-/* Word number `code` behind the segment's base and `offset`. */
-#define RESTART_WORD(offset)                                                   \
-	RESTART_SEGMENT ":%c[" offset "](,%[code]," RESTART_BYTES ")"
+/* Word number `code` of the tops, and of the limits. */
+#define RESTART_CODE "(,%[code]," RESTART_BYTES ")"
+#define RESTART_TOP RESTART_SEGMENT ":%c[tops]" RESTART_CODE
+#define RESTART_LIMIT RESTART_SEGMENT ":%c[limits]" RESTART_CODE
+
+/* The place of frame number `top`. */
+#define RESTART_FRAME "%c[frames](%[base]," RESTART_INDEX "[top],4)"
 
 /* Behind a sequence: 1 is its first instruction, 2 its last. */
 #define RESTART_ENTRY(undo)                                                    \
@@ -82,18 +86,16 @@ RESTART_INLINE void *restart_take_object(const size_t tops, uintptr_t code)
 	void **top;
 	void *object;
 
-	__asm__ volatile goto(
-		"1:\tmov " RESTART_WORD(
-			"tops") ", %[top]\n\t"
-				"mov -" RESTART_BYTES "(%[top]), %[object]\n\t"
-				"test %[object], %[object]\n\t"
-				"je %l[none]\n"
-				"2:\t" RESTART_SUB " $" RESTART_BYTES
-				", " RESTART_WORD("tops") RESTART_ENTRY("1b")
-		: [top] "=&r"(top), [object] "=&a"(object)
-		: [tops] "i"(tops), [code] "r"(code)
-		: "memory", "cc"
-		: none);
+	__asm__ volatile goto("1:\tmov " RESTART_TOP ", %[top]\n\t"
+			      "mov -" RESTART_BYTES "(%[top]), %[object]\n\t"
+			      "test %[object], %[object]\n\t"
+			      "je %l[none]\n"
+			      "2:\t" RESTART_SUB " $" RESTART_BYTES
+			      ", " RESTART_TOP RESTART_ENTRY("1b")
+			      : [top] "=&r"(top), [object] "=&a"(object)
+			      : [tops] "i"(tops), [code] "r"(code)
+			      : "memory", "cc"
+			      : none);
 	if (object == NULL) {
 		__builtin_unreachable();
 	}
@@ -113,20 +115,13 @@ RESTART_INLINE bool restart_give_object(const size_t tops, const size_t limits,
 	void **top;
 
 	__asm__ volatile goto(
-		"1:\tmov " RESTART_WORD(
-			"tops") ", %[top]\n\t"
-				"cmp " RESTART_WORD(
-					"limits") ", %[top]\n\t"
-						  "je %l[full]\n\t"
-						  "movb $0, %[shadow]\n\t"
-						  "mov %[object], (%[top])\n"
-						  "2:\t" RESTART_ADD
-						  " $" RESTART_BYTES
-						  ", " RESTART_WORD("tops")
-							  RESTART_UNDO(
-								  "movb "
-								  "%b[code], "
-								  "%[shadow]")
+		"1:\tmov " RESTART_TOP ", %[top]\n\t"
+		"cmp " RESTART_LIMIT ", %[top]\n\t"
+		"je %l[full]\n\t"
+		"movb $0, %[shadow]\n\t"
+		"mov %[object], (%[top])\n"
+		"2:\t" RESTART_ADD " $" RESTART_BYTES
+		", " RESTART_TOP RESTART_UNDO("movb %b[code], %[shadow]")
 		: [top] "=&r"(top)
 		: [tops] "i"(tops), [limits] "i"(limits), [code] "q"(code),
 		  [object] "r"(object), [shadow] "m"(*shadow)
@@ -138,8 +133,9 @@ full:
 }
 
 /*
- * Takes the last of an array of frames, which lies `frames` bytes
- * behind `base`, its number by `count`. `none`, above all others: it is empty.
+ * Takes the last of an array of frames, which lies `frames` bytes behind
+ * `base`, and how many there are by `count`. `none`, above all others: it is
+ * empty.
  */
 RESTART_INLINE uintptr_t restart_take_frame(void *base, const size_t count,
 					    const size_t frames, uint32_t none)
@@ -151,8 +147,7 @@ RESTART_INLINE uintptr_t restart_take_frame(void *base, const size_t count,
 		"1:\tmovl %c[count](%[base]), %[top]\n\t"
 		"subl $1, %[top]\n\t"
 		"jc %l[empty]\n\t"
-		"movl %c[frames](%[base]," RESTART_INDEX "[top],4), "
-		"%k[frame]\n"
+		"movl " RESTART_FRAME ", %k[frame]\n"
 		"2:\tmovl %[top], %c[count](%[base])" RESTART_ENTRY("1b")
 		: [top] "=&r"(top), [frame] "=&r"(frame)
 		: [base] "r"(base), [count] "i"(count), [frames] "i"(frames)
@@ -168,7 +163,8 @@ empty:
 
 /*
  * Puts a frame onto such an array of at most `most`, and `given` in the place
- * of `used` in its tag. False, and nothing changed: it is full.
+ * of its tag. False: it is full, and the tag is as it was; or `used`, all that
+ * the slow path needs to know, if an interrupt came in between.
  */
 RESTART_INLINE bool restart_give_frame(void *base, const size_t count,
 				       const size_t frames, const uint32_t most,
@@ -183,7 +179,7 @@ RESTART_INLINE bool restart_give_frame(void *base, const size_t count,
 		"cmpl %[most], %[top]\n\t"
 		"je %l[full]\n\t"
 		"movl %[given], %[tag]\n\t"
-		"movl %[frame], %c[frames](%[base]," RESTART_INDEX "[top],4)\n"
+		"movl %[frame], " RESTART_FRAME "\n"
 		"2:\tincl %c[count](%[base])" RESTART_UNDO(
 			"movl %[used], %[tag]")
 		: [top] "=&r"(top)
