@@ -15,7 +15,7 @@
  *			PHYS_TO_VIRT(); the bounds that its kernel.ld sets;
  *			KERNEL_INIT_TEXT, KERNEL_INIT_BSS
  * trap_frame.h		struct trap_frame and struct trap_context, what the
- *			entry code saves, with TRAP_FRAME_PC() and _FP()
+ *			entry code saves, with TRAP_FRAME_PC(), _FLAGS(), _FP()
  * loam_kernel_config.h	the library's configuration
  * mmu.h			the geometry of its page tables, flushing
  * serial.h, video.h	where the console's text goes

@@ -21,6 +21,7 @@ struct trap_context {
 };
 
 #define TRAP_FRAME_PC(frame) ((frame)->eip)
+#define TRAP_FRAME_FLAGS(frame) ((frame)->eflags)
 #define TRAP_FRAME_FP(frame) ((frame)->ebp)
 
 static inline bool trap_from_user(const struct trap_frame *frame)

@@ -20,6 +20,7 @@ struct trap_context {
 };
 
 #define TRAP_FRAME_PC(frame) ((frame)->rip)
+#define TRAP_FRAME_FLAGS(frame) ((frame)->rflags)
 #define TRAP_FRAME_FP(frame) ((frame)->rbp)
 
 static inline bool trap_from_user(const struct trap_frame *frame)

@@ -32,7 +32,9 @@ static struct {
 
 static void step_handle(struct trap_frame *frame)
 {
-	if (++step.count != step.at) {
+	/* A slow path keeps interrupts out: none comes there. */
+	if ((TRAP_FRAME_FLAGS(frame) & CPU_LOCAL_INTERRUPTS) == 0 ||
+	    ++step.count != step.at) {
 		return;
 	}
 	uintptr_t pc = TRAP_FRAME_PC(frame);
@@ -157,9 +159,8 @@ static bool step_through(void (*op)(void), unsigned n, void (*handler)(void))
 	step.count = 0;
 	step.at = n;
 	step.handler = handler;
-	cpu_cli();
 	trap_stepper = step_handle;
-	cpu_write_eflags(cpu_read_eflags() | CPU_EFLAGS_TF);
+	cpu_write_eflags(flags | CPU_LOCAL_INTERRUPTS | CPU_EFLAGS_TF);
 	op();
 	cpu_write_eflags(cpu_read_eflags() & ~(uintptr_t)CPU_EFLAGS_TF);
 	trap_stepper = NULL;
