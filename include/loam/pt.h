@@ -82,11 +82,12 @@ struct loam_tlb_ops {
 	void (*flush_all)(void *ctx); /* global pages too */
 };
 
+/* Owners flush without their lock: those three are atomic, and may wrap. */
 struct loam_tlb_stats {
 	uint64_t not_needed; /* pages that went from not present to present */
-	uint64_t pages;      /* single pages flushed */
-	uint64_t full;       /* whole TLB flushed */
-	uint64_t shootdowns; /* other CPUs asked */
+	size_t pages;        /* single pages flushed */
+	size_t full;         /* whole TLB flushed */
+	size_t shootdowns;   /* other CPUs asked */
 };
 
 /*

@@ -41,6 +41,11 @@ static bool flush_is_needed(const struct loam_pt *pt)
 	return __atomic_load_n(&pt->live, __ATOMIC_RELAXED) != 0;
 }
 
+static void flush_count(size_t *counter, size_t value)
+{
+	(void)__atomic_fetch_add(counter, value, __ATOMIC_RELAXED);
+}
+
 /* On this CPU, which is known to need it. */
 static LOAM_NOINLINE void flush_here(struct loam_pt *pt, uintptr_t virt,
 				     size_t size)
@@ -49,16 +54,16 @@ static LOAM_NOINLINE void flush_here(struct loam_pt *pt, uintptr_t virt,
 	LOAM_ASSERT(((virt | size) & LOAM_PAGE_MASK) == 0);
 	size_t pages = size >> LOAM_PAGE_SHIFT;
 	if (!flush_by_page(pt, pages)) {
-		pt->stats.full++;
+		flush_count(&pt->stats.full, 1);
 		pt->tlb->flush_all(pt->ctx);
 	} else if (pt->tlb->flush_pages != NULL) {
-		pt->stats.pages += pages;
+		flush_count(&pt->stats.pages, pages);
 		pt->tlb->flush_pages(pt->ctx, virt, pages);
 	} else {
 		void (*flush_page)(void *, uintptr_t) = pt->tlb->flush_page;
 		void *ctx = pt->ctx;
 		uintptr_t at = virt;
-		pt->stats.pages += pages;
+		flush_count(&pt->stats.pages, pages);
 		for (; pages != 0; pages--) {
 			flush_page(ctx, at);
 			at += LOAM_PAGE_SIZE;
@@ -92,11 +97,11 @@ void loam_pt_flush(struct loam_pt *pt, uintptr_t virt, size_t size)
 	}
 	if (size == LOAM_PAGE_SIZE && flush_by_page(pt, 1)) {
 		/* What most page faults need. */
-		pt->stats.pages++;
+		flush_count(&pt->stats.pages, 1);
 		pt->tlb->flush_page(pt->ctx, virt);
 	} else {
 		flush_here(pt, virt, size);
 	}
-	pt->stats.shootdowns++;
+	flush_count(&pt->stats.shootdowns, 1);
 	loam_host_tlb_shootdown(pt->root, virt, size);
 }
