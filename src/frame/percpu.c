@@ -335,10 +335,13 @@ size_t loam_frame_push_run(struct loam_frames *frames, const loam_pfn_t *pfns,
 			const struct loam_frame_window *window =
 				loam_frame_window_of(frames, cpu);
 			loam_pfn_t first = window->first;
-			done = loam_frame_stack_give_run(
-				frames, &cpu->locals[0].stack, first,
-				LOAM_LOAD_HINT(&window->end) - first, count,
-				pfns);
+			loam_pfn_t end = LOAM_LOAD_HINT(&window->end);
+			/* There is none where a list has all the frames. */
+			if (first < end) {
+				done = loam_frame_stack_give_run(
+					frames, &cpu->locals[0].stack, first,
+					end - first, count, pfns);
+			}
 		}
 		loam_frame_cpu_done(cpu);
 	}

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* pages=xv6: directly mapped frames by the list through the free ones. */
+#include <loam/frame_fast.h>
+
 #include "fixture.h"
 
 #define PAGE ((size_t)LOAM_PAGE_SIZE)
@@ -127,6 +129,18 @@ TEST(lifo, "S2.9 S2.5 S2.16 last in, first out; a free frame is link and junk")
 	       loam_host_phys_to_virt(loam_pfn_to_phys(b)));
 	EXPECT_EQ(take(0), a);
 	EXPECT_EQ(take(0), b);
+	check();
+}
+
+TEST(run, "S2.9 no frame of the list goes onto a CPU's stack in a run")
+{
+	start();
+	loam_pfn_t held[3] = { take(0), take(0), take(0) };
+	EXPECT_EQ(loam_frame_push_run(&machine.frames, held, 3), 0);
+	loam_frame_free_bulk(&machine.frames, 3, held);
+	EXPECT_EQ(take(0), held[2]);
+	EXPECT_EQ(machine.frames.cpus[0].locals[0].stack.count, 0);
+	loam_frame_free(&machine.frames, held[2], 0);
 	check();
 }
 
