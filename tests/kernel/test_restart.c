@@ -12,7 +12,7 @@
  * where it has to be, and the handler uses the same stacks, in one of several
  * ways. Then the operation ends, and what it has to show for it is looked at.
  */
-#define STEP_MOST 400u  /* instructions of an operation */
+#define STEP_MOST 4000u /* instructions of an operation, a slow one too */
 #define STEP_STORM 150u /* objects or frames: more than a stack holds */
 #define STEP_SIZE 64u   /* bytes of an object */
 #define STEP_KEPT 600u  /* what handlers have kept */
