@@ -149,19 +149,29 @@ def summary(rows):
 			"more_than_5_percent_behind_the_best": behind}
 
 
+# What the two functions of workloads.c that stand for malloc and free execute.
+STUB_INSTRUCTIONS = 3
+
+
 def instructions(libraries, scratch):
-	"""Instructions of a malloc and a free of 64 bytes together, by callgrind."""
-	def count(workload, preload):
+	"""Instructions of a malloc and a free together, by callgrind: those that
+	they execute, without the caller's. Of 64 bytes, and in mixed churn."""
+	def collected(workload, preload):
 		run = subprocess.run(
 			["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-			 os.path.join(BUILD, "bench", "workloads"), workload, "30"],
+			 os.path.join(BUILD, "bench", "workloads"), workload],
 			env=dict(os.environ, LD_PRELOAD=preload), capture_output=True, text=True)
 		for line in run.stderr.splitlines():
 			if "Collected" in line:
-				return int(line.split(":")[1].split()[0])
+				return int(line.split(":")[1].split()[0]), int(run.stdout)
 		sys.exit("bench: valgrind says nothing: " + run.stderr)
-	return {peer: (count("pairs", preload) - count("nothing", preload)) / 300001
-			for peer, preload in libraries.items()}
+
+	def of(workload, preload):
+		stub, _ = collected(workload + "-stub", preload)
+		ours, pairs = collected(workload, preload)
+		return (ours - stub) / pairs + STUB_INSTRUCTIONS
+	return {workload: {peer: of(workload, preload) for peer, preload in libraries.items()}
+			for workload in ("pairs", "mixed")}
 
 
 def lines_of(program):
@@ -242,7 +252,8 @@ def main():
 	for key in ("best_peer", "cpu_to_best_peer", "memory_to_glibc", "cpu_times_memory",
 				"more_than_5_percent_behind_the_best"):
 		print(key + ":", json.dumps(results["summary"][key]))
-	print("instructions of malloc and free:", json.dumps(results["instructions"]))
+	for workload, counts in results["instructions"].items():
+		print("instructions of malloc and free, %s:" % workload, json.dumps(counts))
 	with open(os.path.join(BUILD, "bench.json"), "w") as file:
 		json.dump(results, file, indent=1)
 	with open(os.path.join(BUILD, "bench.html"), "w") as file:

@@ -536,28 +536,89 @@ static uint64_t threads(void)
 	return seeds[0] + seeds[1];
 }
 
-/* -------- pairs, for counting instructions -------- */
+/* -------- for counting the instructions of malloc and free -------- */
+
+/*
+ * Two loops, each around malloc and free and around two functions that do
+ * nothing, in STUB_INSTRUCTIONS together (bench.py): the difference is what
+ * malloc and free execute, without calls and loop.
+ */
+static unsigned char stub_block[1024];
+
+static __attribute__((noinline)) void *stub_get(size_t size)
+{
+	(void)size;
+	return stub_block; /* lea, ret */
+}
+
+static __attribute__((noinline)) void stub_put(void *block)
+{
+	(void)block; /* ret */
+}
+
+typedef void *(*get_function)(size_t);
+typedef void (*put_function)(void *);
+
+/* Takes and gives back one size, again and again. */
+static uint64_t count_pairs(get_function get, put_function put)
+{
+	unsigned long done = 0;
+	while (done < scaled(1000000)) {
+		put(get(64));
+		done++;
+	}
+	return done;
+}
+
+/* Sizes of 16 to 1023 bytes, in random order. */
+static uint64_t count_mixed(get_function get, put_function put)
+{
+	static void *live[2000];
+	uint64_t seed = 1099511628211u;
+	unsigned long done = 0;
+	for (unsigned n = 0; n < 2000; n++) {
+		live[n] = get(16 + pick(&seed, 1008));
+	}
+	while (done < scaled(1000000)) {
+		unsigned n = pick(&seed, 2000);
+		put(live[n]);
+		live[n] = get(16 + pick(&seed, 1008));
+		done++;
+	}
+	return done;
+}
+
+/* The compiler does not know which functions these are. */
+static get_function volatile any_get;
+static put_function volatile any_put;
+
+static uint64_t count(int mixed, get_function get, put_function put)
+{
+	any_get = get;
+	any_put = put;
+	get = any_get;
+	put = any_put;
+	return mixed ? count_mixed(get, put) : count_pairs(get, put);
+}
 
 static uint64_t pairs(void)
 {
-	uint64_t sum = 0;
-	for (unsigned long i = 0; i < scaled(1000000); i++) {
-		volatile unsigned char *block = malloc(64);
-		sum += block != NULL;
-		free((void *)(uintptr_t)block);
-	}
-	return sum;
+	return count(0, malloc, free);
 }
 
-/* The same loop without, to be taken off. */
-static uint64_t nothing(void)
+static uint64_t pairs_stub(void)
 {
-	uint64_t sum = 0;
-	for (unsigned long i = 0; i < scaled(1000000); i++) {
-		volatile uint64_t one = 1;
-		sum += one;
-	}
-	return sum;
+	return count(0, stub_get, stub_put);
+}
+
+static uint64_t mixed(void)
+{
+	return count(1, malloc, free);
+}
+
+static uint64_t mixed_stub(void)
+{
+	return count(1, stub_get, stub_put);
 }
 
 static const struct {
@@ -572,7 +633,8 @@ static const struct {
 	{ "trees", trees },           { "strings", strings },
 	{ "numbers", numbers },       { "churn", churn },
 	{ "churn-wide", churn_wide }, { "threads", threads },
-	{ "pairs", pairs },           { "nothing", nothing },
+	{ "pairs", pairs },           { "pairs-stub", pairs_stub },
+	{ "mixed", mixed },           { "mixed-stub", mixed_stub },
 };
 
 int main(int argc, char **argv)

@@ -40,8 +40,8 @@ bool malloc_memory_use(const void *at, size_t size);
  */
 size_t malloc_memory_purge(bool part);
 
-/* Called now and then from slow paths: gives back what was idle for long. */
-void malloc_memory_tick(void);
+/* Gives back what was idle for long. Leaves errno as it is. */
+void malloc_memory_look(void);
 
 /* Bytes of pages that may be there, for mallinfo. */
 size_t malloc_memory_resident(void);
@@ -58,10 +58,30 @@ size_t malloc_memory_resident(void);
 struct malloc_thread {
 	struct loam_slab_cpu layer;
 	uint8_t codes[MALLOC_CODES_MAX + 1];
+	uint32_t look_after; /* so many slow calls */
 };
 
-/* Gives the calling thread a layer of its own if it has none and may. */
-void malloc_thread_start(void);
+/* Out of line: what malloc_slow_begin() does the first time. */
+void malloc_thread_begin(void);
+
+/* Slow paths look for idle memory one time in this many. */
+#define MALLOC_LOOK_CALLS 64u
+
+/*
+ * What every slow path begins with: gives the calling thread a layer of its
+ * own if it has none and may, and looks for idle memory now and then. errno
+ * stays as it is.
+ */
+static LOAM_ALWAYS_INLINE void malloc_slow_begin(void)
+{
+	if (LOAM_UNLIKELY(loam_malloc_cpu == LOAM_MALLOC_NOBODY)) {
+		malloc_thread_begin();
+	}
+	if (LOAM_UNLIKELY(--loam_malloc_thread.look_after == 0)) {
+		loam_malloc_thread.look_after = MALLOC_LOOK_CALLS;
+		malloc_memory_look();
+	}
+}
 void malloc_thread_init(void);
 
 /* -------- large.c: ranges of pages -------- */

@@ -30,19 +30,18 @@
 
 /*
  * Where memory and shadow are, in variables of their own: each is an operand
- * of one instruction. What is added to address / 16 is the address's byte.
+ * of one instruction. An address's byte of the shadow is at address / 16
+ * itself, so that malloc need not even look where.
  */
 #define LOAM_MALLOC_HIDDEN __attribute__((visibility("hidden")))
 extern LOAM_MALLOC_HIDDEN size_t loam_malloc_direct;
 extern LOAM_MALLOC_HIDDEN size_t loam_malloc_granules;
 extern LOAM_MALLOC_HIDDEN unsigned char *loam_malloc_shadow;
-extern LOAM_MALLOC_HIDDEN size_t loam_malloc_shadow_base;
 #define LOAM_SLAB_DIRECT(slabs) ((void)(slabs), loam_malloc_direct)
 #define LOAM_SLAB_SHADOW(slabs) ((void)(slabs), loam_malloc_shadow)
 #define LOAM_SLAB_GRANULES(slabs) ((void)(slabs), loam_malloc_granules)
 #define LOAM_SLAB_SHADOW_AT(slabs, object)                                     \
-	((void)(slabs),                                                        \
-	 (uint8_t *)(loam_malloc_shadow_base + ((size_t)(object) >> 4)))
+	((void)(slabs), (uint8_t *)((size_t)(object) >> 4))
 
 /* Three groups: up to so many threads never share a line by chance. */
 #define LOAM_CACHE_MAX 85u

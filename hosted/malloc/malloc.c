@@ -24,23 +24,20 @@
 
 /* -------- slow paths -------- */
 
-/* size_bytes at most LOAM_KMALLOC_SLAB_MAX; 0 counts as 1. */
+/* size at most LOAM_KMALLOC_SLAB_MAX; 0 counts as 1. */
 static void *small_slow(size_t size, const void *caller)
 {
 	unsigned granules = size == 0 ? 1 : (unsigned)((size + 15) / 16);
-	unsigned index = malloc_heap.kmalloc.class_of[granules];
-	void *block = loam_slab_pop(&malloc_heap.slabs, index);
-	return block != NULL ? block
-			     : loam_slab_alloc_index(&malloc_heap.slabs, index,
-						     0, caller);
+	return loam_slab_alloc_index(&malloc_heap.slabs,
+				     malloc_heap.kmalloc.class_of[granules], 0,
+				     caller);
 }
 
 static LOAM_NOINLINE void *alloc_slow(size_t size, size_t align, bool zero,
 				      const void *caller)
 {
 	void *block = NULL;
-	malloc_thread_start();
-	malloc_memory_tick();
+	malloc_slow_begin();
 	if (size <= LOAM_KMALLOC_SLAB_MAX && align <= LOAM_PAGE_SIZE) {
 		block = small_slow(size, caller);
 		if (block != NULL && zero) {
@@ -55,28 +52,42 @@ static LOAM_NOINLINE void *alloc_slow(size_t size, size_t align, bool zero,
 	return block;
 }
 
+/* As alloc_slow(), in fewer steps for what is asked for most. */
 static LOAM_NOINLINE void *malloc_tail(size_t size)
 {
-	return alloc_slow(size, 1, false, LOAM_CALLER());
+	const void *caller = LOAM_CALLER();
+	if (LOAM_UNLIKELY(size > LOAM_KMALLOC_SLAB_MAX)) {
+		return alloc_slow(size, 1, false, caller);
+	}
+	malloc_slow_begin();
+	void *block = small_slow(size, caller);
+	if (LOAM_UNLIKELY(block == NULL)) {
+		errno = ENOMEM;
+	}
+	return block;
+}
+
+static LOAM_NOINLINE void report_bad_free(void *block, const void *caller)
+{
+	int saved = errno;
+	char what[160];
+	malloc_large_describe(block, what, sizeof(what));
+	loam_misuse(caller, "bad free of %p: %s", block, what);
+	errno = saved;
 }
 
 /* What no slab has, or no magazine has room for. errno stays as it is. */
 static LOAM_NOINLINE void free_tail(void *block)
 {
 	const void *caller = LOAM_CALLER();
-	int saved = errno;
-	char what[160];
 	if (block == NULL) {
 		return;
 	}
-	malloc_thread_start();
-	malloc_memory_tick();
+	malloc_slow_begin();
 	if (!loam_slab_free_from(&malloc_heap.slabs, block, caller) &&
 	    !(malloc_large_owns(block) && malloc_large_free(block))) {
-		malloc_large_describe(block, what, sizeof(what));
-		loam_misuse(caller, "bad free of %p: %s", block, what);
+		report_bad_free(block, caller);
 	}
-	errno = saved;
 }
 
 /* -------- the fast paths -------- */
@@ -304,7 +315,7 @@ MALLOC_EXPORT void *pvalloc(size_t size)
 MALLOC_EXPORT int malloc_trim(size_t pad)
 {
 	(void)pad;
-	malloc_thread_start();
+	malloc_slow_begin();
 	size_t freed = loam_slab_shrink_all(&malloc_heap.slabs);
 	loam_frame_drain(&malloc_heap.frames);
 	return malloc_memory_purge(false) != 0 || freed != 0;
@@ -314,7 +325,7 @@ MALLOC_EXPORT struct mallinfo2 mallinfo2(void)
 {
 	struct mallinfo2 info = { 0 };
 	struct loam_kmalloc_stats stats;
-	malloc_thread_start();
+	malloc_slow_begin();
 	loam_kmalloc_stats(&malloc_heap.kmalloc, &stats);
 	info.hblkhd = malloc_large_used();
 	info.uordblks = stats.slab_bytes + info.hblkhd;

@@ -4,15 +4,17 @@
 /*
  * A KERNEL'S MEMORY IN A PROCESS
  *
- *	base                frames_size                size
- *	|  physical memory  |  window of large blocks  |  shadow | unit map |
+ *	base / 16    base                frames_size               size
+ *	| shadow |   |  physical memory  |  window of large blocks | unit map |
  *
- * All of it is one reservation (MAP_NORESERVE), of which the system supplies a
+ * These are two reservations (MAP_NORESERVE), of which the system supplies a
  * page when it is first touched. The first part is what the frame floor takes
  * for physical memory, address 0 at `base`: its metadata, slabs, descriptors.
  * The second is an arena of addresses for blocks above LOAM_KMALLOC_SLAB_MAX,
  * as a kernel's vmalloc window is, with the system in the place of the page
- * tables. The shadow has the slab floor's byte for 16 bytes of frames.
+ * tables. The shadow has the slab floor's byte for 16 bytes of frames, each at
+ * the address it is for, divided by 16: far below all that the system places
+ * by itself. Where that happens to be taken another base is asked for.
  *
  * What has no page costs nothing, so the reservation is large: 64 GiB of
  * frames and four times the machine's memory for large blocks. Under
@@ -51,11 +53,17 @@
 #define CHUNK ((size_t)LOAM_MIB(4))
 #define SIZE_LEAST ((size_t)LOAM_MIB(16))
 
+/* Bases to try when the system's own choice has no room for the shadow. */
+#define RESERVE_TRIES 6u
+#define RESERVE_FIRST ((uint64_t)1 << 42)
+
+LOAM_STATIC_ASSERT(sizeof(uintptr_t) == 8,
+		   "a sixteenth of any address is free in a large space only");
+
 struct malloc_heap malloc_heap;
 size_t loam_malloc_direct;
 size_t loam_malloc_granules;
 unsigned char *loam_malloc_shadow;
-size_t loam_malloc_shadow_base;
 
 static uint64_t *unit_map;
 static size_t units_used; /* bits set */
@@ -247,9 +255,7 @@ size_t malloc_memory_purge(bool part)
 	return purge_bytes(part ? idle / 2 : SIZE_MAX);
 }
 
-/* Looks at the clock one time in this many. */
-#define TICK_CALLS 64u
-#define TICK_IDLE_LEAST ((size_t)LOAM_MIB(8))
+#define IDLE_LEAST ((size_t)LOAM_MIB(8))
 
 static uint64_t milliseconds_now(void)
 {
@@ -258,26 +264,31 @@ static uint64_t milliseconds_now(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void malloc_memory_tick(void)
+/* True once a second, for one of the threads. */
+static bool second_has_passed(void)
 {
-	static _Thread_local unsigned calls;
 	static uint64_t last;
-	if (++calls % TICK_CALLS != 0) {
-		return;
-	}
 	uint64_t now = milliseconds_now();
 	uint64_t then = __atomic_load_n(&last, __ATOMIC_RELAXED);
-	if (now - then < 1000 ||
-	    !__atomic_compare_exchange_n(&last, &then, now, false,
-					 __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
-	    then == 0) {
+	return now - then >= 1000 &&
+	       __atomic_compare_exchange_n(&last, &then, now, false,
+					   __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED) &&
+	       then != 0;
+}
+
+void malloc_memory_look(void)
+{
+	if (!second_has_passed()) {
 		return;
 	}
+	int saved = errno;
 	size_t resident = malloc_memory_resident();
 	size_t used = bytes_in_use();
-	if (resident > used && resident - used > TICK_IDLE_LEAST + used / 8) {
+	if (resident > used && resident - used > IDLE_LEAST + used / 8) {
 		(void)purge_bytes((resident - used) / 2);
 	}
+	errno = saved;
 }
 
 /* -------- bring-up -------- */
@@ -307,27 +318,61 @@ static size_t address_space_left(void)
 	return limit.rlim_cur > used ? (size_t)limit.rlim_cur - used : 0;
 }
 
-/* Reserves frames_size, the window, shadow and map; false: refused. */
-static bool reserve(size_t frames_size, size_t window_size)
+/* Addresses near `hint`, or anywhere. */
+static unsigned char *reserve_at(uintptr_t hint, size_t size, int flags)
+{
+	void *at = mmap((void *)hint, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1,
+			0);
+	return at == MAP_FAILED ? NULL : at;
+}
+
+/*
+ * Reserves frames_size, the window and the unit map in one, and the shadow at
+ * a sixteenth of their address; false: refused.
+ */
+static bool reserve_near(uintptr_t hint, size_t frames_size, size_t window_size)
 {
 	size_t size = frames_size + window_size;
 	size_t shadow_size = frames_size >> LOAM_SHADOW_SHIFT;
 	size_t map_size = loam_size_round_up((size >> UNIT_SHIFT) / 8 + 8,
 					     LOAM_PAGE_SIZE);
-	size_t all = size + shadow_size + map_size + CHUNK;
-	unsigned char *at =
-		mmap(NULL, all, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (at == MAP_FAILED) {
+	size_t all = size + map_size + CHUNK;
+	unsigned char *at = reserve_at(hint, all, 0);
+	if (at == NULL) {
 		return false;
 	}
 	unsigned char *base =
 		at + ((CHUNK - ((uintptr_t)at & (CHUNK - 1))) & (CHUNK - 1));
+	uintptr_t shadow = (uintptr_t)base >> LOAM_SHADOW_SHIFT;
+	unsigned char *got =
+		reserve_at(shadow, shadow_size, MAP_FIXED_NOREPLACE);
+	if ((uintptr_t)got != shadow) {
+		/* A system older than the flag took it for a hint. */
+		if (got != NULL) {
+			munmap(got, shadow_size);
+		}
+		munmap(at, all);
+		return false;
+	}
 	malloc_heap.base = base;
 	malloc_heap.frames_size = frames_size;
 	malloc_heap.size = size;
-	unit_map = (uint64_t *)(void *)(base + size + shadow_size);
+	unit_map = (uint64_t *)(void *)(base + size);
 	return true;
+}
+
+/* Where the system likes, or else in places that little else is in. */
+static bool reserve(size_t frames_size, size_t window_size)
+{
+	uintptr_t hint = 0;
+	for (unsigned i = 0; i < RESERVE_TRIES; i++) {
+		if (reserve_near(hint, frames_size, window_size)) {
+			return true;
+		}
+		hint = (uintptr_t)RESERVE_FIRST << i;
+	}
+	return false;
 }
 
 static bool reserve_most(void)
@@ -362,15 +407,14 @@ static bool floors_init(void)
 {
 	loam_phys_t size = malloc_heap.frames_size;
 	struct loam_slab_shadow shadow = {
-		.bytes = malloc_heap.base + malloc_heap.size,
+		.bytes = (uint8_t *)((uintptr_t)malloc_heap.base >>
+				     LOAM_SHADOW_SHIFT),
 		.covered = size,
 		.back = back_shadow,
 	};
 	loam_malloc_direct = (uintptr_t)malloc_heap.base;
 	loam_malloc_granules = (size_t)size >> LOAM_SHADOW_SHIFT;
 	loam_malloc_shadow = shadow.bytes;
-	loam_malloc_shadow_base = (uintptr_t)shadow.bytes -
-				  (loam_malloc_direct >> LOAM_SHADOW_SHIFT);
 	loam_memmap_init(&bring_up.map, bring_up.ranges, 4);
 	loam_memblock_init(&bring_up.memblock, bring_up.regions, 8);
 	return loam_memmap_add(&bring_up.map, 0, size, LOAM_MEM_USABLE) == 0 &&

@@ -19,6 +19,7 @@
  */
 #include "heap.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/single_threaded.h>
@@ -33,6 +34,7 @@
 LOAM_MALLOC_THREAD struct malloc_thread loam_malloc_thread = {
 	.layer.top = { [0 ... LOAM_SLAB_CODES - 1] = NOTHING },
 	.layer.limit = { [0 ... LOAM_SLAB_CODES - 1] = NOTHING },
+	.look_after = MALLOC_LOOK_CALLS,
 };
 LOAM_STATIC_ASSERT(offsetof(struct malloc_thread, layer) == 0,
 		   "LOAM_SLAB_CPU() takes one for the other");
@@ -53,7 +55,9 @@ static bool thread_key_made;
 
 static void lock_futex(uint32_t *word, int operation, uint32_t value)
 {
+	int saved = errno;
 	syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+	errno = saved;
 }
 
 static LOAM_NOINLINE void lock_wait(uint32_t *word)
@@ -157,11 +161,8 @@ static void codes_fill(struct malloc_thread *thread)
 	}
 }
 
-void malloc_thread_start(void)
+static void thread_begin(void)
 {
-	if (LOAM_LIKELY(loam_malloc_cpu != LOAM_MALLOC_NOBODY)) {
-		return;
-	}
 	if (!__atomic_load_n(&malloc_heap.ready, __ATOMIC_ACQUIRE)) {
 		heap_start();
 	}
@@ -180,6 +181,13 @@ void malloc_thread_start(void)
 	if (thread_key_made) {
 		pthread_setspecific(thread_key, thread);
 	}
+}
+
+void malloc_thread_begin(void)
+{
+	int saved = errno;
+	thread_begin();
+	errno = saved;
 }
 
 /* -------- fork -------- */
@@ -229,7 +237,7 @@ static void fork_child(void)
 
 __attribute__((constructor)) static void thread_init(void)
 {
-	malloc_thread_start();
+	malloc_thread_begin();
 	thread_key_made = pthread_key_create(&thread_key, thread_end) == 0;
 	if (thread_key_made) {
 		pthread_setspecific(thread_key, &loam_malloc_thread);

@@ -90,7 +90,10 @@ void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
 /* The same for an object of any cache: what kfree does. False: no slab's. */
 bool loam_slab_free(struct loam_slabs *slabs, void *object);
 
-/* The same on behalf of a caller, whom reports then name. */
+/*
+ * The same on behalf of a caller, whom reports then name, for who tried
+ * loam_slab_push() already.
+ */
 bool loam_slab_free_from(struct loam_slabs *slabs, void *object,
 			 const void *caller);
 

@@ -678,9 +678,6 @@ void loam_cache_free(struct loam_slabs *slabs, struct loam_cache *cache,
 bool loam_slab_free_from(struct loam_slabs *slabs, void *object,
 			 const void *caller)
 {
-	if (loam_slab_push(slabs, object)) {
-		return true;
-	}
 	struct loam_slab *slab = loam_slab_of(slabs, object);
 	if (slab != NULL) {
 		free_slow(slabs, slab, NULL, object, caller);
@@ -690,7 +687,8 @@ bool loam_slab_free_from(struct loam_slabs *slabs, void *object,
 
 bool loam_slab_free(struct loam_slabs *slabs, void *object)
 {
-	return loam_slab_free_from(slabs, object, LOAM_CALLER());
+	return loam_slab_push(slabs, object) ||
+	       loam_slab_free_from(slabs, object, LOAM_CALLER());
 }
 
 size_t loam_slab_size(struct loam_slabs *slabs, const void *object)

@@ -105,6 +105,45 @@ tap "stress-ng's malloc stressor, verifying" "$(
 	grep -a 'loam: ' stress.out
 )"
 
+# Where the shadow would lie is taken before malloc is called for the first
+# time: a library that is begun before the others takes all of it.
+cat >occupy.c <<'END'
+#include <stdlib.h>
+#include <sys/mman.h>
+#define AT ((char *)0x70000000000)
+#define SIZE 0x10000000000
+__attribute__((constructor)) static void occupy(void)
+{
+	if (mmap(AT, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+			MAP_FIXED_NOREPLACE, -1, 0) != AT) {
+		_Exit(3);
+	}
+}
+END
+cat >place.c <<'END'
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	char *small = malloc(100), *large = malloc(1000000);
+	memset(small, 1, 100);
+	memset(large, 1, 1000000);
+	puts((uintptr_t)small >> 44 < 7 ? "elsewhere" : "the usual place");
+	free(large);
+	free(small);
+	return 0;
+}
+END
+gcc -shared -fPIC -o occupy.so occupy.c && gcc -o place place.c
+LD_PRELOAD=$library ./place >place.out 2>&1
+LD_PRELOAD="$library $scratch/occupy.so" ./place >moved.out 2>&1
+tap "the place of the shadow is taken" "$(
+	[ "$(cat place.out)" = "the usual place" ] || cat place.out
+	[ "$(cat moved.out)" = elsewhere ] || cat moved.out
+)"
+
 # redis: a server on a socket of its own, one round of its benchmark.
 LD_PRELOAD=$library redis-server --port 0 --unixsocket "$scratch/redis" --save '' \
 	--appendonly no --io-threads 2 >redis.log 2>&1 &
