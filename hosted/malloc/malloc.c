@@ -85,7 +85,7 @@ static LOAM_NOINLINE void free_tail(void *block)
 	}
 	malloc_slow_begin();
 	if (!loam_slab_free_from(&malloc_heap.slabs, block, caller) &&
-	    !(malloc_large_owns(block) && malloc_large_free(block))) {
+	    !malloc_large_free(block)) {
 		report_bad_free(block, caller);
 	}
 }
@@ -170,6 +170,16 @@ static bool fits(size_t size, size_t old_size)
 	return size <= old_size && (size > old_size / 2 || old_size <= 64);
 }
 
+/*
+ * What to ask for when a block of old_size is to have more: a buffer that
+ * grows by little, again and again, is copied once for each quarter.
+ */
+static size_t growth(size_t size, size_t old_size)
+{
+	size_t more = old_size + old_size / 4;
+	return size > old_size && size < more ? more : size;
+}
+
 static void *resize(void *block, size_t size, const void *caller)
 {
 	size_t old_size = block_size(block);
@@ -188,7 +198,10 @@ static void *resize(void *block, size_t size, const void *caller)
 		}
 		return moved;
 	}
-	void *moved = malloc(size);
+	void *moved = malloc(growth(size, old_size));
+	if (moved == NULL) {
+		moved = malloc(size);
+	}
 	if (moved == NULL) {
 		return size <= old_size ? block : NULL;
 	}

@@ -14,6 +14,13 @@ static struct loam_list *slab_list_for(struct loam_cache *cache,
 					   : &cache->partial_slabs[slab->group];
 }
 
+/* Modulo the word. Whole, for it is looked at without the lock too. */
+static void empty_slabs_add(struct loam_cache *cache, uint32_t count)
+{
+	__atomic_store_n(&cache->empty_slab_count,
+			 cache->empty_slab_count + count, __ATOMIC_RELAXED);
+}
+
 /* Moves the slab after its free count changed from `before`. */
 static void slab_relist(struct loam_cache *cache, struct loam_slab *slab,
 			unsigned before)
@@ -25,7 +32,7 @@ static void slab_relist(struct loam_cache *cache, struct loam_slab *slab,
 	if (was_empty == is_empty && was_full == is_full) {
 		return;
 	}
-	cache->empty_slab_count += (uint32_t)is_empty - (uint32_t)was_empty;
+	empty_slabs_add(cache, (uint32_t)is_empty - (uint32_t)was_empty);
 	loam_list_remove(&slab->link);
 	loam_list_insert(slab_list_for(cache, slab), &slab->link);
 }
@@ -135,7 +142,7 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
 	loam_lock(&cache->lock);
 	loam_list_insert(&cache->empty_slabs, &slab->link);
 	cache->slab_count++;
-	cache->empty_slab_count++;
+	empty_slabs_add(cache, 1);
 	loam_unlock(&cache->lock);
 	return 0;
 }
@@ -173,7 +180,7 @@ static void slab_detach_locked(struct loam_cache *cache, struct loam_slab *slab,
 	loam_list_remove(&slab->link);
 	loam_list_insert(surplus, &slab->link);
 	cache->slab_count--;
-	cache->empty_slab_count--;
+	empty_slabs_add(cache, (uint32_t)-1);
 }
 
 void loam_slab_collect_empty_locked(struct loam_cache *cache,

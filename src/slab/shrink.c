@@ -17,6 +17,21 @@ size_t loam_cache_shrink(struct loam_slabs *slabs, struct loam_cache *cache)
 	return loam_slab_release(cache, &surplus);
 }
 
+/*
+ * True if shrinking the cache may give anything. Looked at without a lock, for
+ * most caches have nothing and slabs settle often.
+ */
+static bool cache_keeps(struct loam_slabs *slabs, struct loam_cache *cache)
+{
+	unsigned id = loam_cpu_enter();
+	bool holds = loam_slab_magazine_holds(slabs, id, cache->head.index);
+	loam_cpu_leave(id);
+	return holds ||
+	       __atomic_load_n(&cache->full_count, __ATOMIC_RELAXED) != 0 ||
+	       __atomic_load_n(&cache->empty_count, __ATOMIC_RELAXED) != 0 ||
+	       __atomic_load_n(&cache->empty_slab_count, __ATOMIC_RELAXED) != 0;
+}
+
 /* The cache at this index, kept from being destroyed; or NULL. */
 static struct loam_cache *cache_pin(struct loam_slabs *slabs, unsigned index)
 {
@@ -62,8 +77,9 @@ void loam_slab_settle(struct loam_slabs *slabs)
 		if (cache == NULL) {
 			continue;
 		}
-		if (__atomic_exchange_n(&cache->asked, 0, __ATOMIC_RELAXED) ==
-		    0) {
+		if (__atomic_load_n(&cache->asked, __ATOMIC_RELAXED) != 0) {
+			__atomic_store_n(&cache->asked, 0, __ATOMIC_RELAXED);
+		} else if (cache_keeps(slabs, cache)) {
 			(void)loam_cache_shrink(slabs, cache);
 		}
 		cache_unpin(slabs, cache);
