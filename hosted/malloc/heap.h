@@ -8,18 +8,22 @@
 
 #define MALLOC_EXPORT __attribute__((visibility("default")))
 
+/* Windows for large blocks, at most: threads that wait for each other part. */
+#define MALLOC_WINDOWS 4u
+
 /* The one instance: the floors as a kernel has them, and where they are. */
 struct malloc_heap {
 	unsigned char *base; /* physical 0; slabs are in [0, frames_size) */
 	size_t frames_size;
-	size_t size; /* with the window for large blocks behind it */
+	size_t size; /* with the windows for large blocks behind it */
+	size_t window_size;
+	unsigned windows;
 	size_t most; /* bytes of one block at most: what the machine has */
 	bool ready;
 	bool refuse_bad; /* a bad free ends the program */
 	struct loam_frames frames;
 	struct loam_slabs slabs;
 	struct loam_kmalloc kmalloc;
-	struct loam_arena large;
 };
 extern struct malloc_heap malloc_heap;
 
@@ -58,7 +62,10 @@ size_t malloc_memory_resident(void);
 struct malloc_thread {
 	struct loam_slab_cpu layer;
 	uint8_t codes[MALLOC_CODES_MAX + 1];
-	uint32_t look_after; /* so many slow calls */
+	uint32_t look_after;   /* so many slow calls */
+	uint32_t waits;        /* for a lock that another thread held */
+	uint32_t window_waits; /* how much it waits there, lately */
+	unsigned window;       /* that its large blocks come from */
 };
 
 /* Out of line: what malloc_slow_begin() does the first time. */
@@ -86,16 +93,22 @@ void malloc_thread_init(void);
 
 /* -------- large.c: ranges of pages -------- */
 
-bool malloc_large_init(uintptr_t base, size_t size);
+bool malloc_large_init(void);
 void *malloc_large_alloc(size_t size, size_t align, bool zero);
 bool malloc_large_free(void *block);
 /* Usable bytes, 0: no large block. */
 size_t malloc_large_size(const void *block);
 /* The block with another size, moved if need be; NULL: no memory. */
 void *malloc_large_resize(void *block, size_t old_size, size_t size);
-/* True if the address is in the window of large blocks. */
+/* True if the address is in a window of large blocks. */
 bool malloc_large_owns(const void *address);
-struct loam_arena;
+/* Calls visit for every range of every window, as loam_arena_walk() does. */
+void malloc_large_walk(int (*visit)(void *ctx, uintptr_t start, size_t size,
+				    bool free, uintptr_t tag),
+		       void *ctx);
+/* For fork. */
+void malloc_large_lock_all(void);
+void malloc_large_unlock_all(void);
 void malloc_large_describe(const void *address, char *to, size_t size);
 /* Bytes in large blocks. */
 size_t malloc_large_used(void);

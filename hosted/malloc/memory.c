@@ -4,22 +4,23 @@
 /*
  * A KERNEL'S MEMORY IN A PROCESS
  *
- *	base / 16    base                frames_size               size
- *	| shadow |   |  physical memory  |  window of large blocks | unit map |
+ *	base / 16    base                frames_size                size
+ *	| shadow |   |  physical memory  |  windows of large blocks | unit map |
  *
  * These are two reservations (MAP_NORESERVE), of which the system supplies a
  * page when it is first touched. The first part is what the frame floor takes
  * for physical memory, address 0 at `base`: its metadata, slabs, descriptors.
- * The second is an arena of addresses for blocks above LOAM_KMALLOC_SLAB_MAX,
+ * The second are arenas of addresses for blocks above LOAM_KMALLOC_SLAB_MAX,
  * as a kernel's vmalloc window is, with the system in the place of the page
  * tables. The shadow has the slab floor's byte for 16 bytes of frames, each at
  * the address it is for, divided by 16: far below all that the system places
  * by itself. Where that happens to be taken another base is asked for.
  *
  * What has no page costs nothing, so the reservation is large: 64 GiB of
- * frames and four times the machine's memory for large blocks. Under
- * RLIMIT_AS it is three quarters of what is left, half for each part; where
- * the system refuses, half as much is tried until it does not.
+ * frames and, for each window of large blocks, four times the machine's memory.
+ * Under RLIMIT_AS it is three quarters of what is left, half for frames and
+ * half for a single window; where the system refuses, half as much is tried
+ * until it does not.
  *
  * WHAT MAY HAVE PAGES
  *
@@ -238,7 +239,7 @@ static size_t bytes_in_use(void)
 static size_t purge_bytes(size_t budget)
 {
 	struct purge purge = { .budget = budget };
-	(void)loam_arena_walk(&malloc_heap.large, purge_range, &purge);
+	malloc_large_walk(purge_range, &purge);
 	if (purge.budget != 0) {
 		(void)loam_frame_walk_free(&malloc_heap.frames,
 					   UNIT_SHIFT - LOAM_PAGE_SHIFT,
@@ -328,12 +329,13 @@ static unsigned char *reserve_at(uintptr_t hint, size_t size, int flags)
 }
 
 /*
- * Reserves frames_size, the window and the unit map in one, and the shadow at
+ * Reserves frames_size, the windows and the unit map in one, and the shadow at
  * a sixteenth of their address; false: refused.
  */
-static bool reserve_near(uintptr_t hint, size_t frames_size, size_t window_size)
+static bool reserve_near(uintptr_t hint, size_t frames_size, size_t window_size,
+			 unsigned windows)
 {
-	size_t size = frames_size + window_size;
+	size_t size = frames_size + window_size * windows;
 	size_t shadow_size = frames_size >> LOAM_SHADOW_SHIFT;
 	size_t map_size = loam_size_round_up((size >> UNIT_SHIFT) / 8 + 8,
 					     LOAM_PAGE_SIZE);
@@ -358,16 +360,18 @@ static bool reserve_near(uintptr_t hint, size_t frames_size, size_t window_size)
 	malloc_heap.base = base;
 	malloc_heap.frames_size = frames_size;
 	malloc_heap.size = size;
+	malloc_heap.window_size = window_size;
+	malloc_heap.windows = windows;
 	unit_map = (uint64_t *)(void *)(base + size);
 	return true;
 }
 
 /* Where the system likes, or else in places that little else is in. */
-static bool reserve(size_t frames_size, size_t window_size)
+static bool reserve(size_t frames_size, size_t window_size, unsigned windows)
 {
 	uintptr_t hint = 0;
 	for (unsigned i = 0; i < RESERVE_TRIES; i++) {
-		if (reserve_near(hint, frames_size, window_size)) {
+		if (reserve_near(hint, frames_size, window_size, windows)) {
 			return true;
 		}
 		hint = (uintptr_t)RESERVE_FIRST << i;
@@ -387,6 +391,9 @@ static bool reserve_most(void)
 	size_t frames = FRAMES_MOST;
 	size_t window = loam_size_round_up(memory * 4, (size_t)1 << 30);
 	size_t left = address_space_left();
+	if (left == SIZE_MAX && reserve(frames, window, MALLOC_WINDOWS)) {
+		return true;
+	}
 	if (left / 8 * 3 < frames) {
 		frames = left / 8 * 3 / CHUNK * CHUNK;
 	}
@@ -394,7 +401,7 @@ static bool reserve_most(void)
 		window = left / 8 * 3 / CHUNK * CHUNK;
 	}
 	while (frames >= SIZE_LEAST / 4 && window >= SIZE_LEAST / 4) {
-		if (reserve(frames, window)) {
+		if (reserve(frames, window, 1)) {
 			return true;
 		}
 		frames = frames / 2 / CHUNK * CHUNK;
@@ -428,9 +435,7 @@ static bool floors_init(void)
 			      &shadow) == 0 &&
 	       loam_kmalloc_init(&malloc_heap.kmalloc, &malloc_heap.slabs,
 				 NULL) == 0 &&
-	       malloc_large_init((uintptr_t)malloc_heap.base +
-					 malloc_heap.frames_size,
-				 malloc_heap.size - malloc_heap.frames_size);
+	       malloc_large_init();
 }
 
 bool malloc_memory_init(void)

@@ -62,6 +62,7 @@ static void lock_futex(uint32_t *word, int operation, uint32_t value)
 
 static LOAM_NOINLINE void lock_wait(uint32_t *word)
 {
+	loam_malloc_thread.waits++;
 	for (unsigned i = 0; i < LOCK_SPINS; i++) {
 		uint32_t expected = LOCK_FREE;
 		__builtin_ia32_pause();
@@ -197,7 +198,7 @@ static void fork_prepare(void)
 	loam_host_lock(&thread_lock);
 	loam_host_lock(&malloc_heap.kmalloc.lock.host);
 	loam_slab_lock_all(&malloc_heap.slabs);
-	loam_host_lock(&malloc_heap.large.lock.host);
+	malloc_large_lock_all();
 	loam_host_lock(&malloc_heap.frames.lock.host);
 	for (unsigned z = LOAM_ZONE_COUNT; z-- > 0;) {
 		loam_host_lock(&malloc_heap.frames.zones[z].lock.host);
@@ -210,7 +211,7 @@ static void fork_parent(void)
 		loam_host_unlock(&malloc_heap.frames.zones[z].lock.host);
 	}
 	loam_host_unlock(&malloc_heap.frames.lock.host);
-	loam_host_unlock(&malloc_heap.large.lock.host);
+	malloc_large_unlock_all();
 	loam_slab_unlock_all(&malloc_heap.slabs);
 	loam_host_unlock(&malloc_heap.kmalloc.lock.host);
 	loam_host_unlock(&thread_lock);

@@ -445,6 +445,112 @@ static bool run_brief(unsigned count)
 	return true;
 }
 
+/* -------- threads that wait for each other part -------- */
+
+#define PART_THREADS 4u
+#define PART_SLOTS 64u
+
+static struct {
+	size_t *blocks[PART_SLOTS]; /* exchanged atomically */
+	uintptr_t lowest;
+	uintptr_t highest;
+	bool stop;
+} part;
+
+static bool part_is_wide(void)
+{
+	/* A window alone is four times as large as the machine's memory. */
+	size_t memory =
+		(size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+	uintptr_t low = __atomic_load_n(&part.lowest, __ATOMIC_RELAXED);
+	uintptr_t high = __atomic_load_n(&part.highest, __ATOMIC_RELAXED);
+	return high > low && high - low > memory * 2;
+}
+
+static void part_note(uintptr_t at)
+{
+	if (at < __atomic_load_n(&part.lowest, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&part.lowest, at, __ATOMIC_RELAXED);
+	}
+	if (at > __atomic_load_n(&part.highest, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&part.highest, at, __ATOMIC_RELAXED);
+	}
+}
+
+/* Large blocks and nothing else, freed by whichever thread finds them. */
+static void *part_run(void *arg)
+{
+	uint64_t seed = (uint64_t)(uintptr_t)arg * 77 + 1;
+	while (!__atomic_load_n(&part.stop, __ATOMIC_RELAXED)) {
+		size_t size = 40000 + next(&seed) % 200000;
+		size_t *block = malloc(size);
+		if (block == NULL) {
+			return (void *)1;
+		}
+		part_note((uintptr_t)block);
+		block[0] = size;
+		block[size / sizeof(size_t) - 1] = size ^ 0x5555;
+		block = __atomic_exchange_n(
+			&part.blocks[next(&seed) % PART_SLOTS], block,
+			__ATOMIC_ACQ_REL);
+		if (block != NULL && block[block[0] / sizeof(size_t) - 1] !=
+					     (block[0] ^ 0x5555)) {
+			return (void *)1;
+		}
+		free(block);
+	}
+	return NULL;
+}
+
+/* A child has what all windows had, and can go on with it. */
+static bool part_fork(void)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		for (unsigned n = 0; n < PART_SLOTS; n++) {
+			free(part.blocks[n]);
+		}
+		void *block = malloc(300000);
+		free(block);
+		_exit(block == NULL);
+	}
+	int status;
+	NEED(child > 0 && waitpid(child, &status, 0) == child);
+	NEED(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return true;
+}
+
+static bool test_part(void)
+{
+	pthread_t threads[PART_THREADS];
+	size_t used = mallinfo2().hblkhd;
+	bool ok = true;
+	part.lowest = UINTPTR_MAX;
+	for (uintptr_t i = 0; i < PART_THREADS; i++) {
+		NEED(pthread_create(&threads[i], NULL, part_run, (void *)i) ==
+		     0);
+	}
+	for (unsigned i = 0; i < 3000 && !part_is_wide(); i++) {
+		usleep(10000);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		ok = ok && part_fork();
+	}
+	__atomic_store_n(&part.stop, true, __ATOMIC_RELAXED);
+	for (unsigned i = 0; i < PART_THREADS; i++) {
+		void *bad;
+		pthread_join(threads[i], &bad);
+		ok = ok && bad == NULL;
+	}
+	NEED(ok);
+	NEED(part_is_wide() || sysconf(_SC_NPROCESSORS_ONLN) == 1);
+	for (unsigned n = 0; n < PART_SLOTS; n++) {
+		free(part.blocks[n]);
+	}
+	NEED(mallinfo2().hblkhd == used);
+	return true;
+}
+
 static bool test_brief_threads(void)
 {
 	NEED(run_brief(100));
@@ -746,6 +852,7 @@ int main(int argc, char **argv)
 	result(test_model(), "60,000 random calls: blocks keep their bytes");
 	result(test_misuse(), "bad frees are reported, and do no harm");
 	result(test_exchange(), "six threads free each other's blocks");
+	result(test_part(), "threads with large blocks part, and fork");
 	result(test_brief_threads(), "a thousand threads leave nothing behind");
 	result(test_groups(), "what one thread's kind left serves others");
 	result(test_late_free(), "destructors free after their thread's end");
