@@ -282,6 +282,33 @@ static struct loam_slab *slab_pick_for(struct loam_cache *cache, unsigned cpu)
 }
 
 /*
+ * Moves up to `most` objects of one word of a map to slots[-1] and downwards,
+ * and returns how many; start is where the first of its 32 lies.
+ */
+static inline unsigned slab_take_word(uint32_t *map, unsigned most,
+				      uintptr_t start, uintptr_t stride,
+				      void **slots)
+{
+	uint32_t word = *map;
+	unsigned taken = 0;
+	if (word == UINT32_MAX && most >= 32) {
+		/* A new slab has nothing else, and it needs no search. */
+		for (; taken < 32; taken++) {
+			*--slots = (void *)start;
+			start += stride;
+		}
+		word = 0;
+	}
+	for (; word != 0 && taken < most; taken++) {
+		unsigned bit = loam_lowest_bit(word);
+		*--slots = (void *)(start + bit * stride);
+		word &= word - 1;
+	}
+	*map = word;
+	return taken;
+}
+
+/*
  * Moves `wanted` objects of one slab that has as many free, in address order,
  * to slots[-1] and downwards: a magazine is a stack, and the lowest address
  * goes on top. One word of the map after the other.
@@ -297,14 +324,10 @@ static void slab_take_from(struct loam_cache *cache, struct loam_slab *slab,
 	uintptr_t stride = slab->stride;
 	for (unsigned i = 0; left > 0; i++) {
 		LOAM_VERIFY(i < words);
-		uint32_t word = slab->free_map[i];
-		while (word != 0 && left > 0) {
-			unsigned bit = loam_lowest_bit(word);
-			*--slots = (void *)(start + bit * stride);
-			word &= word - 1;
-			left--;
-		}
-		slab->free_map[i] = word;
+		unsigned taken = slab_take_word(&slab->free_map[i], left, start,
+						stride, slots);
+		slots -= taken;
+		left -= taken;
 		start += 32 * stride;
 	}
 	slab->free = (uint16_t)(before - wanted);
@@ -344,26 +367,25 @@ static uint32_t slab_put_run(struct loam_slab *slab, void *const *objects,
 			     uint32_t count)
 {
 	uint32_t i = 0;
-	size_t bytes = (size_t)LOAM_PAGE_SIZE << slab->order;
+	size_t span = (size_t)slab->objects * slab->stride;
 	uintptr_t base = slab->base;
-	unsigned first = slab_index(slab, objects[0]);
-	LOAM_VERIFY(first < slab->objects);
-	unsigned at = first / 32;
+	uint64_t inverse = slab->inverse;
+	unsigned at = slab_index(slab, objects[0]) / 32;
+	LOAM_VERIFY((uintptr_t)objects[0] - base < span);
 	uint32_t word = slab->free_map[at];
 	for (; i < count; i++) {
-		if ((uintptr_t)objects[i] - base >= bytes) {
+		size_t offset = (uintptr_t)objects[i] - base;
+		if (offset >= span) {
 			break;
 		}
-		unsigned index = slab_index(slab, objects[i]);
-		LOAM_VERIFY(index < slab->objects);
+		unsigned index = (unsigned)((offset * inverse) >> 32);
 		if (index / 32 != at) {
 			slab->free_map[at] = word;
 			at = index / 32;
 			word = slab->free_map[at];
 		}
-		uint32_t bit = (uint32_t)1 << index % 32;
-		LOAM_VERIFY((word & bit) == 0);
-		word |= bit;
+		LOAM_VERIFY((word >> index % 32 & 1) == 0);
+		word |= (uint32_t)1 << index % 32;
 	}
 	slab->free_map[at] = word;
 	slab->free = (uint16_t)(slab->free + i);
