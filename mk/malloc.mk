@@ -3,16 +3,26 @@
 
 MALLOC_SOURCES := $(sort $(wildcard hosted/malloc/*.c))
 
-# Whatever of the library is not used is left out by the linker.
+# Whatever of the library is not used is left out by the linker. The rest is
+# memory of every process: so what allocation does not go through is compiled
+# small, and only what exceptions pass through has tables for them.
 MALLOC_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE= -Ihosted/malloc \
-	-DLOAM_CONFIG_FILE='"loam_malloc_config.h"' -DNDEBUG -O2 -g -fPIC \
+	-DLOAM_CONFIG_FILE='"loam_malloc_config.h"' -DNDEBUG -g -fPIC \
 	-fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition \
-	-fno-plt -fexceptions -fno-builtin-malloc -fno-stack-protector -pthread \
+	-fno-plt -fno-builtin-malloc -fno-stack-protector -pthread \
 	-ffunction-sections -fdata-sections
 MALLOC_OBJECTS := $(call objects,malloc,$(MALLOC_SOURCES) $(LIBRARY_SOURCES))
 
+MALLOC_FAST := $(filter hosted/malloc/% src/slab/% src/kspace/arena.c \
+	src/frame/buddy.c src/frame/frame.c src/frame/percpu.c src/frame/tract.c, \
+	$(MALLOC_SOURCES) $(LIBRARY_SOURCES))
+MALLOC_OPTIMISE := -Os
+MALLOC_UNWIND := -fno-asynchronous-unwind-tables
+$(call objects,malloc,$(MALLOC_FAST)): MALLOC_OPTIMISE := -O2
+build/malloc/hosted/malloc/new.o: MALLOC_UNWIND := -fexceptions
+
 build/malloc/%.o: %.c $(MAKEFILES_READ)
-	$(call compile,$(GCC) $(MALLOC_CFLAGS))
+	$(call compile,$(GCC) $(MALLOC_CFLAGS) $(MALLOC_OPTIMISE) $(MALLOC_UNWIND))
 
 build/libloam-malloc.so: $(MALLOC_OBJECTS)
 	$(call say,LINK,$@)

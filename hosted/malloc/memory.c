@@ -41,6 +41,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,8 +97,8 @@ static void print_line(const char *text)
 	size_t length = strnlen(text, sizeof(line) - 1);
 	memcpy(line, text, length);
 	line[length++] = '\n';
-	ssize_t done = write(STDERR_FILENO, line, length);
-	(void)done;
+	/* Not write(): at that a thread may be cancelled, within malloc. */
+	(void)syscall(SYS_write, STDERR_FILENO, line, length);
 }
 
 void loam_host_log(enum loam_log_level level, const char *text)
@@ -298,10 +299,11 @@ void malloc_memory_look(void)
 static size_t address_space_used(void)
 {
 	char text[64] = "";
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/statm",
+			      O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
-		ssize_t length = read(fd, text, sizeof(text) - 1);
-		close(fd);
+		long length = syscall(SYS_read, fd, text, sizeof(text) - 1);
+		(void)syscall(SYS_close, fd);
 		text[length > 0 ? length : 0] = '\0';
 	}
 	return (size_t)strtoul(text, NULL, 10) << LOAM_PAGE_SHIFT;
