@@ -70,6 +70,12 @@ unsigned char *loam_malloc_shadow;
 static uint64_t *unit_map;
 static size_t units_used; /* bits set */
 
+/* Parts of base's range that a core dump has: a bit for each 2^dump_shift. */
+#define DUMP_PARTS 4096u
+#define DUMP_SHIFT_LEAST 26u
+static uint64_t dump_map[DUMP_PARTS / 64];
+static unsigned dump_shift;
+
 /* What bring-up needs and nobody afterwards. */
 static struct {
 	struct loam_mem_range ranges[4];
@@ -123,6 +129,31 @@ static size_t unit_of(const void *at)
 	       UNIT_SHIFT;
 }
 
+/*
+ * The system looks at every page of what it is to dump, whether it is there or
+ * not: for this many addresses that is a quarter of a minute, and the file
+ * seems to be as large. So what is in use is dumped, and what lies near.
+ */
+static void dump_too(const void *at, size_t size)
+{
+	uintptr_t base = (uintptr_t)malloc_heap.base;
+	size_t part = ((uintptr_t)at - base) >> dump_shift;
+	size_t last = ((uintptr_t)at - base + size - 1) >> dump_shift;
+	for (; part <= last; part++) {
+		uint64_t bit = (uint64_t)1 << part % 64;
+		if ((__atomic_load_n(&dump_map[part / 64], __ATOMIC_RELAXED) &
+		     bit) != 0) {
+			continue;
+		}
+		__atomic_fetch_or(&dump_map[part / 64], bit, __ATOMIC_RELAXED);
+		uintptr_t start = base + (part << dump_shift);
+		uintptr_t end = start + ((size_t)1 << dump_shift);
+		uintptr_t limit = base + malloc_heap.size;
+		(void)madvise((void *)start,
+			      (end < limit ? end : limit) - start, MADV_DODUMP);
+	}
+}
+
 bool malloc_memory_use(const void *at, size_t size)
 {
 	size_t unit = unit_of(at);
@@ -144,6 +175,7 @@ bool malloc_memory_use(const void *at, size_t size)
 		unit += bits;
 	}
 	if (fresh != 0) {
+		dump_too(at, size);
 		__atomic_fetch_add(&units_used, fresh, __ATOMIC_RELAXED);
 	}
 	return fresh == count;
@@ -364,6 +396,12 @@ static bool reserve_near(uintptr_t hint, size_t frames_size, size_t window_size,
 	malloc_heap.size = size;
 	malloc_heap.window_size = window_size;
 	malloc_heap.windows = windows;
+	dump_shift = DUMP_SHIFT_LEAST;
+	while (size >> dump_shift >= DUMP_PARTS) {
+		dump_shift++;
+	}
+	(void)madvise(at, all, MADV_DONTDUMP);
+	(void)madvise(got, shadow_size, MADV_DONTDUMP);
 	unit_map = (uint64_t *)(void *)(base + size);
 	return true;
 }

@@ -834,6 +834,59 @@ static bool test_limit(char **argv)
 	return true;
 }
 
+/* -------- what a core dump has -------- */
+
+/*
+ * Adds up the writable memory that would be dumped, and says whether that of
+ * an address would.
+ */
+static bool dump_has(const void *address, size_t *bytes)
+{
+	char line[512];
+	unsigned long start = 0;
+	unsigned long end = 0;
+	char rights[8] = "";
+	bool has = false;
+	FILE *file = fopen("/proc/self/smaps", "r");
+	*bytes = 0;
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		unsigned long from;
+		unsigned long to;
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3) {
+			start = from;
+			end = to;
+		} else if (strncmp(line, "VmFlags:", 8) == 0 &&
+			   strstr(line, " dd") == NULL &&
+			   strstr(line, " wr") != NULL) {
+			*bytes += end - start;
+			has = has || ((uintptr_t)address >= start &&
+				      (uintptr_t)address < end);
+		}
+	}
+	if (file != NULL) {
+		fclose(file);
+	}
+	return has;
+}
+
+static bool test_dump(void)
+{
+	size_t bytes;
+	char *small = malloc(100);
+	char *large = malloc(1000000);
+	char *huge_block = malloc((size_t)400 << 20);
+	NEED(small != NULL && large != NULL && huge_block != NULL);
+	NEED(dump_has(small, &bytes));
+	NEED(bytes < (size_t)8 << 30);
+	NEED(dump_has(large, &bytes) && dump_has(large + 999999, &bytes));
+	NEED(dump_has(huge_block, &bytes) &&
+	     dump_has(huge_block + ((size_t)400 << 20) - 1, &bytes));
+	free(huge_block);
+	free(large);
+	free(small);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "limited") == 0) {
@@ -858,6 +911,8 @@ int main(int argc, char **argv)
 	result(test_late_free(), "destructors free after their thread's end");
 	result(test_crowd(), "more threads than layers");
 	result(test_fork(), "fork among threads: the child allocates");
+	result(test_dump(),
+	       "a core dump has what is in use, not all addresses");
 	result(test_trim(), "malloc_trim gives all back, mallinfo2 sees it");
 	result(test_settle(), "sizes no longer used make room for others");
 	result(test_idle(), "memory that is idle goes back by itself");
