@@ -32,6 +32,8 @@
 #define BENCH_BATCH 64u                 /* objects that change hands at once */
 #define BENCH_WARM (4u * BENCH_BATCH)   /* pairs before the window */
 #define BENCH_PAIRS (50u * BENCH_BATCH) /* of each worker in it */
+#define BENCH_HELD                                                             \
+	(2u * LOAM_STACK_BATCH) /* frames aside during pairs of them */
 #define BENCH_SIZE 64u
 #define BENCH_LINE 64u
 
@@ -191,13 +193,39 @@ static void bench_meet(void)
 	bench_wait_turn(&many.arrived, many.workers + 1);
 }
 
+/*
+ * What a CPU finds first when its stack is empty is left over from others, one
+ * frame here and one there, and their tags may share a line with those of
+ * another CPU's. Behind them it finds runs of its own. So what would be used up
+ * soon anyway is set aside. Returns how many that were.
+ */
+static unsigned bench_hold_frames(loam_pfn_t *held)
+{
+	unsigned count = 0;
+
+	while (count < BENCH_HELD) {
+		loam_pfn_t pfn = frame_alloc();
+		if (pfn == LOAM_PFN_NONE) {
+			bench_fail_if(true);
+			break;
+		}
+		held[count++] = pfn;
+	}
+	return count;
+}
+
 static void bench_worker(void *argument)
 {
 	unsigned number = (unsigned)(uintptr_t)argument;
 	const struct cpu_local *local = &cpus[number].local;
 	uintptr_t flags = cpu_read_eflags();
+	loam_pfn_t held[BENCH_HELD];
+	unsigned holds = 0;
 
 	cpu_cli();
+	if (many.work == bench_frame_pairs) {
+		holds = bench_hold_frames(held);
+	}
 	many.work(number, BENCH_WARM);
 	bench_meet();
 	uintptr_t locks = local->locks;
@@ -215,6 +243,9 @@ static void bench_worker(void *argument)
 	    many.workers) {
 		many.end = cpu_rdtsc();
 		task_wake(&many);
+	}
+	while (holds > 0) {
+		frame_free(held[--holds]);
 	}
 	cpu_write_eflags(flags);
 	task_end();

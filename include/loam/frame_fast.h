@@ -206,6 +206,35 @@ bool loam_frame_push_gathering(struct loam_frames *frames, loam_pfn_t pfn);
 size_t loam_frame_push_run(struct loam_frames *frames, const loam_pfn_t *pfns,
 			   size_t count);
 
+/*
+ * For who holds a reference to a block, and so knows that it is one: what
+ * loam_frame_refs() and loam_frame_put() find out first is not asked here. True
+ * if nobody else holds any; nobody can come to, then.
+ */
+static LOAM_ALWAYS_INLINE bool loam_frame_is_sole(
+	const struct loam_frames *frames, loam_pfn_t pfn)
+{
+	uint32_t tag = loam_tag_load(&frames->tags.tags[pfn]);
+	return (tag & ~(LOAM_TAG_OWNER_MASK | LOAM_TAG_ORDER_MASK)) ==
+	       LOAM_TAG_USED;
+}
+
+/*
+ * Drops that reference if there are others. False, and nothing changed: it may
+ * be the last, and loam_frame_put() knows.
+ */
+static LOAM_ALWAYS_INLINE bool loam_frame_put_shared(struct loam_frames *frames,
+						     loam_pfn_t pfn)
+{
+	uint32_t *tag = &frames->tags.tags[pfn];
+	uint32_t old = loam_tag_load(tag);
+	return (old & (LOAM_TAG_SLAB | LOAM_TAG_STATE_MASK)) == LOAM_TAG_USED &&
+	       (old & LOAM_TAG_REFS_MASK) != 0 &&
+	       __atomic_compare_exchange_n(tag, &old, old - LOAM_TAG_REF_ONE,
+					   false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
+}
+
 /* As loam_frame_push_claimed(), the CPU's own stack, busy not set. */
 static LOAM_ALWAYS_INLINE bool loam_frame_give(struct loam_frames *frames,
 					       struct loam_frame_cpu *cpu,

@@ -45,7 +45,10 @@ struct loam_pt_geometry {
 	/* Of a virtual address. More than 32: the bits above repeat the top. */
 	uint8_t virt_bits;
 	uint64_t phys_mask; /* address bits of an entry */
-	/* bits of an entry; 0 where there is none */
+	/*
+	 * Bits of an entry, 0 where there is none; all but no_execute among the
+	 * lower 32, where a 32-bit CPU has them in one register.
+	 */
 	uint64_t present, writable, user, write_through, uncached, accessed,
 		dirty, large, global, no_execute;
 	uint64_t mark; /* a bit the CPU ignores, lent to loam_pt_check() */

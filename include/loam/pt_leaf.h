@@ -173,8 +173,8 @@ static LOAM_ALWAYS_INLINE void loam_pt_leaf_forbid_write(
 static inline bool loam_pt_leaf_writable(const struct loam_pt *pt,
 					 const struct loam_pt_leaf *leaf)
 {
-	return (loam_pt_leaf_load(pt, leaf->above, leaf->above_index) &
-		pt->geometry->writable) != 0;
+	uint64_t entry = loam_pt_leaf_load(pt, leaf->above, leaf->above_index);
+	return ((uint32_t)entry & (uint32_t)pt->geometry->writable) != 0;
 }
 
 static inline uintptr_t loam_pt_leaf_end(const struct loam_pt *pt,

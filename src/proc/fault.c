@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Page faults: what an access needs, and how it is brought. */
+#include <loam/frame_fast.h>
+
 #include "proc_int.h"
 
 /*
@@ -68,7 +70,7 @@ static enum proc_step fault_write(struct proc_fault *fault, uint64_t entry)
 	loam_pfn_t old = proc_entry_pfn(proc, entry);
 	bool zero = old == procs->zero_pfn;
 	if (!fault->region->ops->copies ||
-	    (!zero && loam_frame_refs(procs->config.frames, old) == 1)) {
+	    (!zero && loam_frame_is_sole(procs->config.frames, old))) {
 		fault->kind = LOAM_FAULT_REUSE;
 		loam_pt_leaf_store(pt, fault->leaf.entries, fault->leaf.index,
 				   entry | pt->geometry->writable);
@@ -86,9 +88,9 @@ static enum proc_step fault_write(struct proc_fault *fault, uint64_t entry)
 	proc->resident_frames -= !zero;
 	proc_fault_install(fault, pfn, true);
 	loam_pt_flush(pt, fault->page, LOAM_PAGE_SIZE);
-	if (!zero) {
-		/* Not the last reference, so the short way would be longer. */
-		loam_frame_put(procs->config.frames, old);
+	if (!zero && !loam_frame_put_shared(procs->config.frames, old)) {
+		/* It has become the last reference meanwhile. */
+		loam_proc_page_put(procs, old);
 	}
 	return PROC_DONE;
 }
@@ -121,7 +123,7 @@ static enum proc_step fault_page(struct proc_fault *fault)
 		return proc_is_full(proc) ? PROC_NO_MEMORY
 					  : fault->region->ops->fault(fault);
 	}
-	if ((entry & proc->pt.geometry->writable) == 0) {
+	if (!proc_is_writable(proc, entry)) {
 		return fault_write(fault, entry);
 	}
 	fault->kind = LOAM_FAULT_SPURIOUS;

@@ -176,13 +176,24 @@ static inline bool proc_is_full(const struct loam_proc *proc)
 static inline loam_pfn_t proc_entry_pfn(const struct loam_proc *proc,
 					uint64_t entry)
 {
-	return (loam_pfn_t)((entry & proc->pt.geometry->phys_mask) >>
-			    LOAM_PAGE_SHIFT);
+	uint64_t mask = proc->pt.geometry->phys_mask;
+	return (loam_pfn_t)(entry >> LOAM_PAGE_SHIFT) &
+	       (loam_pfn_t)(mask >> LOAM_PAGE_SHIFT);
 }
 
+/*
+ * The bits that permit are in the lower half of an entry (pt_leaf.h), which is
+ * all that is looked at: an i386 has it in a register.
+ */
 static inline bool proc_is_present(const struct loam_proc *proc, uint64_t entry)
 {
-	return (entry & proc->pt.geometry->present) != 0;
+	return ((uint32_t)entry & (uint32_t)proc->pt.geometry->present) != 0;
+}
+
+static inline bool proc_is_writable(const struct loam_proc *proc,
+				    uint64_t entry)
+{
+	return ((uint32_t)entry & (uint32_t)proc->pt.geometry->writable) != 0;
 }
 
 /* What a leaf of the region is to permit, writing included or not. */

@@ -99,7 +99,7 @@ static void table_copy_entry(struct loam_proc *proc,
 	if (proc_is_counted(proc, region, pfn)) {
 		loam_frame_get(proc->procs->config.frames, pfn);
 	}
-	if (region->ops->copies && (entry & pt->geometry->writable) != 0) {
+	if (region->ops->copies && proc_is_writable(proc, entry)) {
 		/* Others read `from` without a lock: it stays present. */
 		entry &= ~pt->geometry->writable;
 		loam_pt_leaf_forbid_write(pt, from, index);
@@ -280,28 +280,31 @@ static size_t zap_narrow(struct proc_batch *batch,
 	return dropped;
 }
 
-/* The same for entries of 8 bytes. */
+/*
+ * The same for entries of 8 bytes. On a 32-bit CPU a frame's number, too, is
+ * one word and half of an entry tells whether it is present.
+ */
 static size_t zap_wide(struct proc_batch *batch,
 		       const struct loam_region *region,
 		       const struct loam_pt_leaf *leaf, uintptr_t page,
 		       uintptr_t end)
 {
 	const struct loam_pt_geometry *geometry = batch->proc->pt.geometry;
-	const uint64_t present = geometry->present;
-	const uint64_t mask = geometry->phys_mask;
+	const uint32_t present = (uint32_t)geometry->present;
+	const loam_pfn_t mask =
+		(loam_pfn_t)(geometry->phys_mask >> LOAM_PAGE_SHIFT);
 	const bool counted = region->ops->counted;
 	const loam_pfn_t zero = batch->proc->procs->zero_pfn;
-	unsigned index = leaf->index;
+	uint64_t *at = (uint64_t *)leaf->entries + leaf->index;
 	size_t dropped = 0;
-	for (; page != end; page += LOAM_PAGE_SIZE, index++) {
-		uint64_t entry = loam_pt_leaf_load_wide(leaf->entries, index);
-		if ((entry & present) == 0) {
+	for (; page != end; page += LOAM_PAGE_SIZE, at++) {
+		uint64_t entry = loam_pt_leaf_load_wide(at, 0);
+		if (((uint32_t)entry & present) == 0) {
 			continue;
 		}
-		loam_pt_leaf_clear_wide(leaf->entries, index);
+		loam_pt_leaf_clear_wide(at, 0);
 		batch_range(batch, page, page + LOAM_PAGE_SIZE);
-		loam_pfn_t pfn =
-			(loam_pfn_t)((entry & mask) >> LOAM_PAGE_SHIFT);
+		loam_pfn_t pfn = (loam_pfn_t)(entry >> LOAM_PAGE_SHIFT) & mask;
 		if (counted && pfn != zero) {
 			dropped++;
 			batch_frame(batch, pfn);

@@ -90,43 +90,47 @@ static uint64_t leaf_above_entry(const struct loam_pt *pt,
 		       leaf->above_index);
 }
 
-/* Fills in what the entry above leads to; false: to no table. */
-static bool leaf_below(const struct loam_pt *pt, uintptr_t page,
-		       struct loam_pt_leaf *leaf)
+/*
+ * Fills in what the entry above leads to, and returns the half of that entry
+ * that has its permission bits. 0: it leads to no table.
+ */
+static uint32_t leaf_below(const struct loam_pt *pt, uintptr_t page,
+			   struct loam_pt_leaf *leaf)
 {
 	uint64_t entry = leaf_above_entry(pt, leaf);
 	if (!pt_is_table(pt->geometry, 1, entry)) {
-		return false;
+		return 0;
 	}
 	leaf->table = entry & pt->geometry->phys_mask;
 	leaf->entries = pt_table_virt(pt, leaf->table);
 	leaf->index = pt_index(pt->geometry, 0, page);
-	return true;
+	return (uint32_t)entry;
 }
 
 /* The same for tables of 512 entries. */
-static LOAM_ALWAYS_INLINE bool leaf_below_wide(const struct loam_pt *pt,
-					       uintptr_t page,
-					       struct loam_pt_leaf *leaf)
+static LOAM_ALWAYS_INLINE uint32_t leaf_below_wide(const struct loam_pt *pt,
+						   uintptr_t page,
+						   struct loam_pt_leaf *leaf)
 {
 	const struct loam_pt_geometry *geometry = pt->geometry;
 	uint64_t entry = loam_pt_leaf_load_wide(leaf->above, leaf->above_index);
 	if ((entry & (geometry->present | geometry->large)) !=
 	    geometry->present) {
-		return false;
+		return 0;
 	}
 	leaf->table = entry & geometry->phys_mask;
 	leaf->entries = pt_table_virt(pt, leaf->table);
 	leaf->index = (unsigned)page & 511u;
-	return true;
+	return (uint32_t)entry;
 }
 
 /*
  * Both of the above for the two levels of 4-byte entries, which every fault
  * of an i386 goes through; what is general there costs four times as much.
  */
-static inline bool leaf_walk_narrow(const struct loam_pt *pt, uintptr_t page,
-				    struct loam_pt_leaf *leaf)
+static inline uint32_t leaf_walk_narrow(const struct loam_pt *pt,
+					uintptr_t page,
+					struct loam_pt_leaf *leaf)
 {
 	const struct loam_pt_geometry *geometry = pt->geometry;
 	const uint32_t *above = pt_table_virt(pt, pt->root);
@@ -136,38 +140,69 @@ static inline bool leaf_walk_narrow(const struct loam_pt *pt, uintptr_t page,
 	leaf->above_index = index;
 	uint32_t both = (uint32_t)(geometry->present | geometry->large);
 	if ((entry & both) != (uint32_t)geometry->present) {
-		return false;
+		return 0;
 	}
 	leaf->table = entry & (uint32_t)geometry->phys_mask;
 	leaf->entries = pt_table_virt(pt, leaf->table);
 	leaf->index = (unsigned)page & 1023u;
-	return true;
+	return entry;
+}
+
+/*
+ * And for the three levels of PAE, where 64 bits are two registers: of an entry
+ * all but the address is in the first half.
+ */
+static LOAM_NOINLINE uint32_t leaf_walk_three(const struct loam_pt *pt,
+					      uintptr_t page,
+					      struct loam_pt_leaf *leaf)
+{
+	const struct loam_pt_geometry *geometry = pt->geometry;
+	const uint32_t present = (uint32_t)geometry->present;
+	const uint32_t both = present | (uint32_t)geometry->large;
+	const uint64_t *at = pt_table_virt(pt, pt->root);
+	uint64_t entry = loam_pt_leaf_load_wide(at, (unsigned)(page >> 18));
+	if (((uint32_t)entry & both) != present) {
+		return 0;
+	}
+	void *above = pt_table_virt(pt, entry & geometry->phys_mask);
+	unsigned index = (unsigned)(page >> 9) & 511u;
+	leaf->above = above;
+	leaf->above_index = index;
+	entry = loam_pt_leaf_load_wide(above, index);
+	if (((uint32_t)entry & both) != present) {
+		return 0;
+	}
+	leaf->table = entry & geometry->phys_mask;
+	leaf->entries = pt_table_virt(pt, leaf->table);
+	leaf->index = (unsigned)page & 511u;
+	return (uint32_t)entry;
 }
 
 /* And for all others, out of line: an i386 has few registers to keep for it. */
-static LOAM_NOINLINE bool leaf_walk_any(const struct loam_pt *pt,
-					uintptr_t page,
-					struct loam_pt_leaf *leaf)
+static LOAM_NOINLINE uint32_t leaf_walk_any(const struct loam_pt *pt,
+					    uintptr_t page,
+					    struct loam_pt_leaf *leaf)
 {
 	bool open;
-	if (leaf_is_wide(pt)) {
-		return leaf_above_wide(pt, page, leaf, &open) &&
-		       leaf_below_wide(pt, page, leaf);
-	}
-	return leaf_above_any(pt, page, leaf, &open) &&
-	       leaf_below(pt, page, leaf);
+	return leaf_above_any(pt, page, leaf, &open)
+		       ? leaf_below(pt, page, leaf)
+		       : 0;
 }
 
-static inline bool leaf_walk(const struct loam_pt *pt, uintptr_t page,
-			     struct loam_pt_leaf *leaf)
+static inline uint32_t leaf_walk(const struct loam_pt *pt, uintptr_t page,
+				 struct loam_pt_leaf *leaf)
 {
 	bool open;
 	if (sizeof(uintptr_t) == 8 && leaf_is_wide(pt)) {
-		return leaf_above_wide(pt, page, leaf, &open) &&
-		       leaf_below_wide(pt, page, leaf);
+		return leaf_above_wide(pt, page, leaf, &open)
+			       ? leaf_below_wide(pt, page, leaf)
+			       : 0;
 	}
-	return pt->geometry->entry_bytes == 4 ? leaf_walk_narrow(pt, page, leaf)
-					      : leaf_walk_any(pt, page, leaf);
+	if (pt->geometry->entry_bytes == 4) {
+		return leaf_walk_narrow(pt, page, leaf);
+	}
+	return leaf_is_wide(pt) ? leaf_walk_three(pt, page, leaf)
+				: leaf_walk_any(pt, page, leaf);
 }
 
 static uintptr_t leaf_page(const struct loam_pt *pt, uintptr_t virt)
@@ -178,7 +213,7 @@ static uintptr_t leaf_page(const struct loam_pt *pt, uintptr_t virt)
 bool loam_pt_leaf_find(const struct loam_pt *pt, uintptr_t virt,
 		       struct loam_pt_leaf *leaf)
 {
-	return leaf_walk(pt, leaf_page(pt, virt), leaf);
+	return leaf_walk(pt, leaf_page(pt, virt), leaf) != 0;
 }
 
 /* Tables that are missing from the root's down to the one of level `target`. */
@@ -212,13 +247,12 @@ int loam_pt_leaf_make(struct loam_pt *pt, uintptr_t virt,
 {
 	uintptr_t page = leaf_page(pt, virt);
 	/* What is open to the user here is so all the way down to it. */
-	if (leaf_walk(pt, page, leaf) &&
-	    (leaf_above_entry(pt, leaf) & pt->geometry->user) != 0) {
+	if ((leaf_walk(pt, page, leaf) & (uint32_t)pt->geometry->user) != 0) {
 		return 0;
 	}
 	int error = leaf_reach(pt, page, 0);
 	if (error == 0) {
-		bool found = leaf_walk(pt, page, leaf);
+		bool found = leaf_walk(pt, page, leaf) != 0;
 		LOAM_VERIFY(found);
 	}
 	return error;

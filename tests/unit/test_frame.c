@@ -495,6 +495,39 @@ TEST(references, "S2.26 X.4 the last put frees the block, no earlier one")
 	}
 }
 
+TEST(short_references,
+     "S2.26 whose reference it is knows whether it is the last")
+{
+	machine_start_mib(32);
+	uint64_t total = loam_frame_free_count(&machine.frames);
+	for (unsigned order = 0; order <= LOAM_ORDER_MAX; order += 5) {
+		loam_pfn_t pfn = loam_frame_alloc(
+			&machine.frames, order, LOAM_OWNED_BY(LOAM_OWNER_USER));
+		EXPECT(loam_frame_is_sole(&machine.frames, pfn));
+		EXPECT(!loam_frame_put_shared(&machine.frames, pfn));
+		EXPECT_EQ(loam_frame_refs(&machine.frames, pfn), 1);
+		loam_frame_get(&machine.frames, pfn);
+		EXPECT(!loam_frame_is_sole(&machine.frames, pfn));
+		EXPECT(loam_frame_put_shared(&machine.frames, pfn));
+		EXPECT(loam_frame_is_sole(&machine.frames, pfn));
+		EXPECT(!loam_frame_put_shared(&machine.frames, pfn));
+		loam_frame_free(&machine.frames, pfn, order);
+		/* What is free is nobody's, and is left to be reported. */
+		EXPECT(!loam_frame_is_sole(&machine.frames, pfn));
+		EXPECT(!loam_frame_put_shared(&machine.frames, pfn));
+		machine_expect_free(total);
+	}
+	/* A slab's label is no count. */
+	loam_pfn_t slab = loam_frame_alloc(&machine.frames, 0, 0);
+	loam_frame_set_tags(&machine.frames, slab, 0,
+			    LOAM_TAG_SLAB | LOAM_TAG_USED | LOAM_TAG_REF_ONE);
+	EXPECT(!loam_frame_is_sole(&machine.frames, slab));
+	EXPECT(!loam_frame_put_shared(&machine.frames, slab));
+	loam_frame_set_tags(&machine.frames, slab, 0, 0);
+	loam_frame_free(&machine.frames, slab, 0);
+	machine_expect_free(total);
+}
+
 TEST(many_references, "S2.26 references past the tag's field are counted")
 {
 	machine_start_mib(32);
@@ -512,8 +545,13 @@ TEST(many_references, "S2.26 references past the tag's field are counted")
 	EXPECT_LOG("in use with 200000 references");
 	for (uint32_t refs = most; refs > 1; refs--) {
 		EXPECT_EQ(loam_frame_refs(&machine.frames, pfn), refs);
-		loam_frame_put(&machine.frames, pfn);
+		EXPECT(!loam_frame_is_sole(&machine.frames, pfn));
+		/* Where the tag's field is empty there are more elsewhere. */
+		if (!loam_frame_put_shared(&machine.frames, pfn)) {
+			loam_frame_put(&machine.frames, pfn);
+		}
 	}
+	EXPECT(loam_frame_is_sole(&machine.frames, pfn));
 	EXPECT_EQ(*word, 0x12345678);
 	loam_frame_put(&machine.frames, pfn);
 	machine_expect_free(total);
