@@ -3,7 +3,7 @@
 # Measures Loam against other allocators: a table, JSON, an HTML page.
 """What main() says on --help.
 
-usage: bench/bench.py [--runs N] [--only NAME,...] [--no-frames]
+usage: bench/bench.py [--runs N] [--only NAME,...] [--no-frames] [--no-heaps]
 
 Runs are interleaved: each workload once on every allocator, then again, and the
 medians are compared. CPU time is user and system time. Memory is the peak of
@@ -186,6 +186,35 @@ def frames():
 			for a, what, order, threads, gib, value in lines_of("frames")]
 
 
+TRACES = ["lua", "sqlite3", "python3", "jq", "clang", "redis"]
+
+
+def heaps(scratch):
+	"""The classic heaps by the laboratory: times TLSF's, and peak over live bytes,
+	on its reference workload and on recorded programs."""
+	def run(*arguments):
+		name = os.path.join(scratch, "lab.json")
+		subprocess.run([os.path.join(BUILD, "loam"), "lab", "--json", name, "--samples", "1",
+						"--rounds", "7", *arguments], check=True, stdout=subprocess.DEVNULL)
+		with open(name) as file:
+			return {heap["name"]: {"ns": heap["time"]["ns"], "to_tlsf": heap["time"]["ratio"],
+								   "peak": heap["memory"]["overhead"]}
+				for heap in json.load(file)["heaps"] if "not_run" not in heap}
+	results = {"reference": run()}
+	for trace in TRACES:
+		results[trace] = run(os.path.join(ROOT, "traces", trace + ".trace.xz"))
+	return results
+
+
+def print_heaps(results):
+	print("classic heaps, times TLSF's (laboratory):")
+	print("%-12s" % "" + " ".join("%9s" % name for name in results))
+	for heap in results["reference"]:
+		print("%-12s" % heap + " ".join(
+			"%9.2f" % row[heap]["to_tlsf"] if heap in row and row[heap]["to_tlsf"] else "%9s" % "-"
+			for row in results.values()))
+
+
 def print_frames(row, rows):
 	"""Order 0 against the list: as it is, and without what the loop alone takes."""
 	def other(name):
@@ -231,6 +260,7 @@ def main():
 	parser.add_argument("--runs", type=int, default=3)
 	parser.add_argument("--only", default="")
 	parser.add_argument("--no-frames", action="store_true")
+	parser.add_argument("--no-heaps", action="store_true")
 	options = parser.parse_args()
 	libraries = {peer: library(peer) for peer in PEERS}
 	results = {"machine": machine(), "runs": options.runs, "peers": list(PEERS)}
@@ -241,6 +271,9 @@ def main():
 			options.runs, [n for n in options.only.split(",") if n], libraries, scratch)
 		results["summary"] = summary(results["workloads"])
 		results["instructions"] = instructions(libraries, scratch)
+		if not options.no_heaps:
+			results["heaps"] = heaps(scratch)
+			print_heaps(results["heaps"])
 	if not options.no_frames:
 		results["frames"] = frames()
 		results["arena"] = {name: {"ns": float(ns), "footprint": float(footprint)}

@@ -80,5 +80,5 @@ $(call include_deps,$(call objects,release,bench/frames.c) \
 .PHONY: bench
 bench:
 	@scripts/deps.sh bench
-	@$(MAKE_JOBS) build/libloam-malloc.so $(BENCH_PROGRAMS)
+	@$(MAKE_JOBS) build/libloam-malloc.so build/loam $(BENCH_PROGRAMS)
 	@bench/bench.py

@@ -86,6 +86,7 @@ need_malloc() {
 
 # What it is compared with.
 need_bench() {
+	need xz-utils xz have xz
 	need libjemalloc2 jemalloc have_library libjemalloc.so.2
 	need libmimalloc2.0 mimalloc have_library libmimalloc.so.2
 	need libtcmalloc-minimal4 tcmalloc have_library libtcmalloc_minimal.so.4
