@@ -89,7 +89,6 @@ static LOAM_ALWAYS_INLINE void malloc_slow_begin(void)
 		malloc_memory_look();
 	}
 }
-void malloc_thread_init(void);
 
 /* -------- large.c: ranges of pages -------- */
 

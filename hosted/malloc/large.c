@@ -33,8 +33,10 @@
 /* Fewer bytes are copied. */
 #define MOVE_LEAST ((size_t)128 * 1024)
 
-/* What a call that waits counts, one that does not taking off 1; and what of
- * that is enough to leave. */
+/*
+ * What a call that waits counts, one that does not taking off 1; and what of
+ * that is enough to leave.
+ */
 #define WINDOW_WAIT 8u
 #define WINDOW_WAITS 64u
 
@@ -146,6 +148,7 @@ static struct loam_arena *window_of(const void *address)
 	return window_is_begun(n) ? &windows[n] : NULL;
 }
 
+/* From now on the thread takes what it needs from the next window. */
 static void window_leave(struct malloc_thread *thread)
 {
 	unsigned n = (thread->window + 1) % malloc_heap.windows;

@@ -97,14 +97,17 @@ unsigned loam_host_cpu(void)
 	return loam_malloc_cpu;
 }
 
+/* Leaves errno as it is: free() reports too. */
 static void print_line(const char *text)
 {
+	int saved = errno;
 	char line[300];
 	size_t length = strnlen(text, sizeof(line) - 1);
 	memcpy(line, text, length);
 	line[length++] = '\n';
 	/* Not write(): at that a thread may be cancelled, within malloc. */
 	(void)syscall(SYS_write, STDERR_FILENO, line, length);
+	errno = saved;
 }
 
 void loam_host_log(enum loam_log_level level, const char *text)

@@ -184,6 +184,17 @@ static bool test_errno(void)
 	NEED(errno == 77);
 	NEED(fails_with(aligned_alloc((size_t)huge % 24 + 9, 100), EINVAL));
 	NEED(fails_with(memalign(huge, 100), EINVAL));
+	/* Nor does a report, if there is nowhere to write it. */
+	block = malloc(100);
+	int saved = dup(STDERR_FILENO);
+	close(STDERR_FILENO);
+	free(block);
+	errno = 77;
+	free(block);
+	int seen = errno;
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	NEED(seen == 77);
 	return true;
 }
 
