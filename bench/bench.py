@@ -194,12 +194,15 @@ def heaps(scratch):
 	on its reference workload and on recorded programs."""
 	def run(*arguments):
 		name = os.path.join(scratch, "lab.json")
-		subprocess.run([os.path.join(BUILD, "loam"), "lab", "--json", name, "--samples", "1",
-						"--rounds", "7", *arguments], check=True, stdout=subprocess.DEVNULL)
+		lab = [os.path.join(BUILD, "loam"), "lab", "--json", name]
+		subprocess.run(lab + ["--samples", "1", "--rounds", "7", *arguments],
+					   check=True, stdout=subprocess.DEVNULL)
 		with open(name) as file:
-			return {heap["name"]: {"ns": heap["time"]["ns"], "to_tlsf": heap["time"]["ratio"],
-								   "peak": heap["memory"]["overhead"]}
-				for heap in json.load(file)["heaps"] if "not_run" not in heap}
+			return {heap["name"]: {
+				"ns": heap["time"]["ns"],
+				"to_tlsf": heap["time"]["ratio"],
+				"peak": heap["memory"]["overhead"],
+			} for heap in json.load(file)["heaps"] if "not_run" not in heap}
 	results = {"reference": run()}
 	for trace in TRACES:
 		results[trace] = run(os.path.join(ROOT, "traces", trace + ".trace.xz"))
@@ -210,9 +213,8 @@ def print_heaps(results):
 	print("classic heaps, times TLSF's (laboratory):")
 	print("%-12s" % "" + " ".join("%9s" % name for name in results))
 	for heap in results["reference"]:
-		print("%-12s" % heap + " ".join(
-			"%9.2f" % row[heap]["to_tlsf"] if heap in row and row[heap]["to_tlsf"] else "%9s" % "-"
-			for row in results.values()))
+		values = [row.get(heap, {}).get("to_tlsf") for row in results.values()]
+		print("%-12s" % heap + " ".join("%9.2f" % v if v else "%9s" % "-" for v in values))
 
 
 def print_frames(row, rows):
