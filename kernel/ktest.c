@@ -3,6 +3,7 @@
 
 #include <loam/bits.h>
 
+#include "cmdline.h"
 #include "cpu.h"
 #include "cpus.h"
 #include "ktest.h"
@@ -55,6 +56,14 @@ uint64_t ktest_free_frames(void)
 		frames -= loam_pages_of(heap.live_bytes);
 	}
 	return frames;
+}
+
+bool ktest_long(void)
+{
+	char value[8];
+
+	return cmdline_option(kernel.info.cmdline, "long", value,
+			      sizeof(value));
 }
 
 bool ktest_on_slabs(void)

@@ -63,6 +63,9 @@ uint64_t ktest_free_frames(void);
 /* True if kmalloc is the slabs'; otherwise a classic heap's. */
 bool ktest_on_slabs(void);
 
+/* True if the command line has `long`: tests may take seconds. */
+bool ktest_long(void);
+
 /* What the library logged since the test began, or the last clear. */
 bool ktest_log_contains(const char *text);
 void ktest_log_clear(void);

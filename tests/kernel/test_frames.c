@@ -257,6 +257,16 @@ KTEST(frames_high, "high memory is real memory, reached by temporary maps")
 	loam_frame_free_bulk(&kernel.frames, 64, pfns);
 }
 
+/*
+ * Of the thousand and more blocks that large machines have, the first 32 and
+ * every 8th are written to, and all where tests may be long: the host must find
+ * memory for each.
+ */
+static bool block_is_marked(unsigned number)
+{
+	return number < 32 || number % 8 == 0 || ktest_long();
+}
+
 /* A word in the first and in the last frame of a block, written or read. */
 static bool mark_block(loam_pfn_t pfn, bool write)
 {
@@ -301,12 +311,14 @@ KTEST(frames_distinct, "S4.31 no two blocks of high memory are the same memory")
 			loam_frame_free(&kernel.frames, pfn, LOAM_ORDER_MAX);
 			break;
 		}
-		mark_block(pfn, true);
+		if (block_is_marked(count)) {
+			mark_block(pfn, true);
+		}
 		beyond += pfn >= gib4;
 		blocks[count++] = pfn;
 	}
 	for (unsigned i = 0; i < count; i++) {
-		wrong += !mark_block(blocks[i], false);
+		wrong += block_is_marked(i) && !mark_block(blocks[i], false);
 		loam_frame_free(&kernel.frames, blocks[i], LOAM_ORDER_MAX);
 	}
 	vfree(blocks);
