@@ -106,13 +106,16 @@ MALLOC_EXPORT void free(void *block)
 }
 
 /*
- * Every delete is free: what it is told of size and alignment is known. Each
- * has more arguments than are declared here; they stay in their registers.
+ * Every delete is free, and so are C23's free_sized() and free_aligned_sized():
+ * what they are told of size and alignment is known. Each has more arguments
+ * than are declared here; they stay in their registers.
  */
 #define DELETE(name)                                                           \
 	MALLOC_EXPORT void name(void *block)                                   \
 		__attribute__((alias("free"), leaf, nothrow))
 
+DELETE(free_sized);
+DELETE(free_aligned_sized);
 DELETE(_ZdlPv);
 DELETE(_ZdaPv);
 DELETE(_ZdlPvm);

@@ -198,6 +198,25 @@ static bool test_errno(void)
 	return true;
 }
 
+/* The C library of today declares none of them. */
+static bool test_sized(void)
+{
+	void (*sized)(void *, size_t) = NULL;
+	void (*aligned)(void *, size_t, size_t) = NULL;
+	*(void **)&sized = dlsym(RTLD_DEFAULT, "free_sized");
+	*(void **)&aligned = dlsym(RTLD_DEFAULT, "free_aligned_sized");
+	NEED(sized != NULL && aligned != NULL);
+	size_t used = mallinfo2().uordblks;
+	for (unsigned i = 0; i < 1000; i++) {
+		sized(malloc(100000), 100000);
+		aligned(aligned_alloc(256, 200000), 256, 200000);
+		sized(malloc(50), 50);
+	}
+	sized(NULL, 0);
+	NEED(mallinfo2().uordblks < used + 100000);
+	return true;
+}
+
 static bool test_alignment(void)
 {
 	for (size_t align = 8; align <= (size_t)1 << 22; align *= 2) {
@@ -908,6 +927,7 @@ int main(int argc, char **argv)
 	result(test_zero(), "size 0 is a block of its own; NULL is free");
 	result(test_huge(), "sizes too large fail with ENOMEM, blocks keep");
 	result(test_errno(), "errno is set on failure and else kept");
+	result(test_sized(), "C23's free_sized and free_aligned_sized free");
 	result(test_alignment(), "every alignment up to 4 MiB is kept");
 	result(test_calloc(), "calloc's memory reads as zeros");
 	result(test_realloc(), "realloc keeps what fits both sizes");
