@@ -16,8 +16,10 @@
  * large, the zeros are a block as large as a large page, and the window is made
  * of large pages that all show it: one entry for 2 MiB, so that the shadow
  * of terabytes costs little. A page that becomes real splits its large page.
- * Fields: c constant after init, k under kspace->lock.
+ * Fields: c constant after init, k under kspace->lock, a atomic.
  */
+#define LOAM_ZERO_KNOWN 64u
+
 struct loam_zero_window {
 	struct loam_kspace *kspace; /* c */
 	uintptr_t base;             /* c */
@@ -26,6 +28,11 @@ struct loam_zero_window {
 	unsigned zero_order;        /* c: of that block, 2^order frames */
 	size_t real_pages;          /* k */
 	unsigned flushing;          /* k: pages that other CPUs may see stale */
+	/*
+	 * a: what was asked for last of the pages that are real for every CPU:
+	 * each at its number modulo LOAM_ZERO_KNOWN, with bit 0 set.
+	 */
+	uintptr_t known[LOAM_ZERO_KNOWN];
 };
 
 /*
@@ -42,7 +49,8 @@ int loam_zero_window_init(struct loam_zero_window *window,
  * is already, for every CPU. window is a void pointer so that this can serve
  * as a callback. flags: LOAM_NOSLEEP.
  * -LOAM_EINVAL outside of the window, -LOAM_ENOMEM. Takes kspace->lock, and
- * asks other CPUs to flush without it: no lock may be held. Cost: O(levels).
+ * asks other CPUs to flush without it: no lock may be held. Cost: O(levels), a
+ * dozen instructions for a page that was asked for lately.
  */
 int loam_zero_window_back(void *window, void *address, loam_flags_t flags);
 

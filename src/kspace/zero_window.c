@@ -116,15 +116,17 @@ static void window_flush_others(struct loam_zero_window *window, uintptr_t page)
 	loam_unlock(&kspace->lock);
 }
 
-int loam_zero_window_back(void *window_pointer, void *address,
-			  loam_flags_t flags)
+/* Where it is noted that the page is real. */
+static uintptr_t *window_known(struct loam_zero_window *window, uintptr_t page)
 {
-	struct loam_zero_window *window = window_pointer;
+	return &window->known[(page >> LOAM_PAGE_SHIFT) % LOAM_ZERO_KNOWN];
+}
+
+/* Makes the page real: loam_zero_window_back() of one that is not known. */
+static int window_back(struct loam_zero_window *window, uintptr_t page,
+		       loam_flags_t flags)
+{
 	struct loam_kspace *kspace = window->kspace;
-	uintptr_t page = (uintptr_t)address & ~(uintptr_t)LOAM_PAGE_MASK;
-	if (page - window->base >= window->size) {
-		return -LOAM_EINVAL;
-	}
 	loam_lock(&kspace->lock);
 	bool zero = window_is_zero_locked(window, page);
 	bool flushing = window->flushing != 0;
@@ -154,6 +156,26 @@ int loam_zero_window_back(void *window_pointer, void *address,
 			/* Somebody else was first, and may not be done yet. */
 			loam_pt_flush(kspace->pt, page, LOAM_PAGE_SIZE);
 		}
+	}
+	return error;
+}
+
+int loam_zero_window_back(void *window_pointer, void *address,
+			  loam_flags_t flags)
+{
+	struct loam_zero_window *window = window_pointer;
+	uintptr_t page = (uintptr_t)address & ~(uintptr_t)LOAM_PAGE_MASK;
+	uintptr_t *known = window_known(window, page);
+	if (__atomic_load_n(known, __ATOMIC_ACQUIRE) == (page | 1)) {
+		return 0;
+	}
+	if (page - window->base >= window->size) {
+		return -LOAM_EINVAL;
+	}
+	int error = window_back(window, page, flags);
+	if (error == 0) {
+		/* It is for every CPU from here on, and stays so. */
+		__atomic_store_n(known, page | 1, __ATOMIC_RELEASE);
 	}
 	return error;
 }

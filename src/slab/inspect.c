@@ -158,7 +158,10 @@ static int slab_check_one(struct loam_cache *cache, struct loam_slab *slab,
 	LOAM_CHECK(slab->magic == LOAM_SLAB_MAGIC);
 	LOAM_CHECK(slab->cache_index == cache->head.index);
 	LOAM_CHECK(slab->stride == cache->stride);
-	LOAM_CHECK(slab->objects != 0 && slab->objects <= cache->objects);
+	LOAM_CHECK(slab->order >= cache->order_min &&
+		   slab->order <= cache->order_most);
+	LOAM_CHECK(slab->objects ==
+		   (LOAM_PAGE_SIZE << slab->order) / cache->stride);
 	LOAM_CHECK(slab->link.next->prev == &slab->link);
 	unsigned expected = slab->free == 0               ? SLAB_LIST_FULL
 			    : slab->free == slab->objects ? SLAB_LIST_EMPTY
@@ -183,6 +186,8 @@ static int cache_check_locked(struct loam_cache *cache, uint64_t *cached)
 {
 	uint32_t total = 0;
 	uint32_t empty = 0;
+	uint32_t frames = 0;
+	uint32_t empty_frames = 0;
 	for (unsigned n = 0; n < SLAB_LISTS; n++) {
 		struct loam_list *link;
 		LOAM_LIST_EACH(link, cache_list(cache, n))
@@ -190,7 +195,11 @@ static int cache_check_locked(struct loam_cache *cache, uint64_t *cached)
 			struct loam_slab *slab =
 				LOAM_CONTAINER(link, struct loam_slab, link);
 			LOAM_CHECK(++total <= cache->slab_count);
-			empty += n == SLAB_LIST_EMPTY;
+			frames += 1u << slab->order;
+			if (n == SLAB_LIST_EMPTY) {
+				empty++;
+				empty_frames += 1u << slab->order;
+			}
 			int error = slab_check_one(cache, slab, n);
 			if (error != 0) {
 				return error;
@@ -201,6 +210,8 @@ static int cache_check_locked(struct loam_cache *cache, uint64_t *cached)
 	}
 	LOAM_CHECK(empty == cache->empty_slab_count);
 	LOAM_CHECK(total == cache->slab_count);
+	LOAM_CHECK(frames == cache->frames);
+	LOAM_CHECK(empty_frames == cache->empty_frames);
 	return 0;
 }
 

@@ -14,11 +14,26 @@ static struct loam_list *slab_list_for(struct loam_cache *cache,
 					   : &cache->partial_slabs[slab->group];
 }
 
-/* Modulo the word. Whole, for it is looked at without the lock too. */
-static void empty_slabs_add(struct loam_cache *cache, uint32_t count)
+/*
+ * Counts a slab as empty, or with `change` -1, modulo the word, no longer so.
+ * The count is looked at without the lock too, so it is stored whole.
+ */
+static void empty_slabs_add(struct loam_cache *cache,
+			    const struct loam_slab *slab, uint32_t change)
 {
+	cache->empty_frames += change << slab->order;
 	__atomic_store_n(&cache->empty_slab_count,
-			 cache->empty_slab_count + count, __ATOMIC_RELAXED);
+			 cache->empty_slab_count + change, __ATOMIC_RELAXED);
+}
+
+/* The same of all slabs; of these it is the frames that others look at. */
+static void slabs_add(struct loam_cache *cache, const struct loam_slab *slab,
+		      uint32_t change)
+{
+	cache->slab_count += change;
+	__atomic_store_n(&cache->frames,
+			 cache->frames + (change << slab->order),
+			 __ATOMIC_RELAXED);
 }
 
 /* Moves the slab after its free count changed from `before`. */
@@ -32,7 +47,7 @@ static void slab_relist(struct loam_cache *cache, struct loam_slab *slab,
 	if (was_empty == is_empty && was_full == is_full) {
 		return;
 	}
-	empty_slabs_add(cache, (uint32_t)is_empty - (uint32_t)was_empty);
+	empty_slabs_add(cache, slab, (uint32_t)is_empty - (uint32_t)was_empty);
 	loam_list_remove(&slab->link);
 	loam_list_insert(slab_list_for(cache, slab), &slab->link);
 }
@@ -57,7 +72,18 @@ static void slab_init_objects(struct loam_cache *cache, struct loam_slab *slab)
 	}
 }
 
-/* Frames for a slab: of the preferred order, else as few as will do. */
+/* The order of the next slab: the larger, the more the cache has. */
+static unsigned slab_order_next(const struct loam_cache *cache)
+{
+	uint32_t frames = __atomic_load_n(&cache->frames, __ATOMIC_RELAXED);
+	unsigned order = cache->order_most;
+	while (order > cache->order && SLAB_GROWN_SHARE << order > frames) {
+		order--;
+	}
+	return order;
+}
+
+/* Frames for a slab: of the order that is next, else as few as will do. */
 static loam_pfn_t slab_alloc_frames(struct loam_cache *cache,
 				    loam_flags_t flags, unsigned *order)
 {
@@ -67,17 +93,18 @@ static loam_pfn_t slab_alloc_frames(struct loam_cache *cache,
 		want |= LOAM_DMA;
 	}
 	struct loam_frames *frames = cache->slabs->frames;
-	*order = cache->order;
-	if (cache->order == cache->order_min) {
-		return loam_frame_alloc(frames, *order, want);
+	*order = slab_order_next(cache);
+	while (*order > cache->order_min) {
+		/* The larger order is a wish: not worth a reclaim. */
+		loam_pfn_t pfn =
+			loam_frame_alloc(frames, *order, want | LOAM_NOSLEEP);
+		if (LOAM_LIKELY(pfn != LOAM_PFN_NONE)) {
+			return pfn;
+		}
+		*order =
+			*order > cache->order ? cache->order : cache->order_min;
 	}
-	/* The larger order is a wish: not worth a reclaim. */
-	loam_pfn_t pfn = loam_frame_alloc(frames, *order, want | LOAM_NOSLEEP);
-	if (pfn == LOAM_PFN_NONE) {
-		*order = cache->order_min;
-		pfn = loam_frame_alloc(frames, *order, want);
-	}
-	return pfn;
+	return loam_frame_alloc(frames, *order, want);
 }
 
 /* Makes the shadow of the slab's memory real. */
@@ -141,8 +168,8 @@ int loam_slab_grow(struct loam_cache *cache, loam_flags_t flags)
 			   __ATOMIC_RELAXED);
 	loam_lock(&cache->lock);
 	loam_list_insert(&cache->empty_slabs, &slab->link);
-	cache->slab_count++;
-	empty_slabs_add(cache, 1);
+	slabs_add(cache, slab, 1);
+	empty_slabs_add(cache, slab, 1);
 	loam_unlock(&cache->lock);
 	return 0;
 }
@@ -179,8 +206,8 @@ static void slab_detach_locked(struct loam_cache *cache, struct loam_slab *slab,
 	}
 	loam_list_remove(&slab->link);
 	loam_list_insert(surplus, &slab->link);
-	cache->slab_count--;
-	empty_slabs_add(cache, (uint32_t)-1);
+	slabs_add(cache, slab, (uint32_t)-1);
+	empty_slabs_add(cache, slab, (uint32_t)-1);
 }
 
 void loam_slab_collect_empty_locked(struct loam_cache *cache,
@@ -404,8 +431,8 @@ void loam_slab_put_locked(struct loam_cache *cache, void *const *objects,
 		objects += done;
 		count -= done;
 		slab_relist(cache, slab, before);
-		size_t empty_bytes = (size_t)cache->empty_slab_count
-				     << (LOAM_PAGE_SHIFT + cache->order);
+		size_t empty_bytes = (size_t)cache->empty_frames
+				     << LOAM_PAGE_SHIFT;
 		if (slab->free == slab->objects &&
 		    cache->empty_slab_count > 1 &&
 		    empty_bytes > LOAM_SLAB_KEEP_BYTES) {

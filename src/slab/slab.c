@@ -18,7 +18,8 @@
  *              one that only frees exchange a magazine at a time.
  *   slabs      blocks of 2^k frames, cut into objects.  A CPU refills from a
  *              slab of its own (`active`) while it lasts, in address order,
- *              so that CPUs do not share cache lines by chance.
+ *              so that CPUs do not share cache lines by chance.  Each slab is
+ *              as large as a quarter of the cache's others, within bounds.
  *   frames     the floor below.
  *
  * The scheme is Bonwick's: "The Slab Allocator" (USENIX Summer 1994) for
@@ -150,6 +151,11 @@ static bool cache_set_geometry(struct loam_cache *cache, size_t object_bytes,
 	cache->order_min = (uint8_t)order_min;
 	cache->order =
 		(uint8_t)preferred_order(cache->stride, order_min, order_max);
+	/* What is wasted of a slab is no larger a share of a larger one. */
+	cache->order_most = cache->order;
+	if (order_max >= SLAB_ORDER_MAX && cache->order < SLAB_ORDER_GROWN) {
+		cache->order_most = SLAB_ORDER_GROWN;
+	}
 	cache->objects =
 		(uint16_t)((LOAM_PAGE_SIZE << cache->order) / cache->stride);
 	bool slow = (cache->flags &

@@ -14,6 +14,14 @@
  */
 #define SLAB_ORDER_MAX 4u
 
+/*
+ * A cache that has much gets larger slabs than it begins with, since a slab of
+ * any size costs the same to make: up to order 3, of which CPUs keep blocks,
+ * and up to a quarter of what the cache has already.
+ */
+#define SLAB_ORDER_GROWN 3u
+#define SLAB_GROWN_SHARE 4u
+
 /* Lock keys as in slab_struct.h. */
 struct loam_cache {
 	struct loam_cache_head head;     /* [c] */
@@ -28,8 +36,9 @@ struct loam_cache {
 	uint16_t objects;                /* [c] in a slab of `order` */
 	uint16_t capacity;               /* [c] slots of a magazine; 0: none */
 	uint32_t depot_keep;             /* [c] full magazines, at least two */
-	uint8_t order;                   /* [c] preferred */
+	uint8_t order;                   /* [c] preferred to begin with */
 	uint8_t order_min;               /* [c] holds one object */
+	uint8_t order_most;              /* [c] preferred when it has much */
 	uint32_t pins;                   /* [L] walks that are at it */
 	uint32_t users;                  /* [L] creations that share it */
 	uint32_t asked;                  /* [A] since slabs settled last */
@@ -46,7 +55,9 @@ struct loam_cache {
 	struct loam_list full_slabs;  /* [S] none */
 	struct loam_list empty_slabs; /* [S] all */
 	uint32_t slab_count;          /* [S] on the three lists */
+	uint32_t frames;              /* [S] of these */
 	uint32_t empty_slab_count;    /* [S] */
+	uint32_t empty_frames;        /* [S] of these */
 	uint64_t failed;              /* [S] */
 };
 

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <loam/zero_window.h>
+
 #include "kspace_fixture.h"
 
 static void *vmalloc(size_t size_bytes, loam_flags_t flags)
@@ -1491,5 +1493,89 @@ TEST(race, "X.8 vfree: two CPUs free one block: one of them is reported")
 		EXPECT_EQ(loam_misuse_count(), reports + 1);
 	}
 	expect_state(&before);
+	machine_end();
+}
+
+/* -------- zero windows -------- */
+
+#define ZEROS_AT 0xF0000000u
+#define ZEROS_PAGES (2u * LOAM_ZERO_KNOWN + 1)
+
+static struct loam_zero_window zeros;
+
+static unsigned char *zeros_page(unsigned n)
+{
+	return (unsigned char *)emu_host(ZEROS_AT) + n * PAGE;
+}
+
+static void zeros_start(void)
+{
+	machine_start();
+	EXPECT_EQ(loam_zero_window_init(&zeros, &machine.kspace,
+					(uintptr_t)zeros_page(0),
+					ZEROS_PAGES * PAGE),
+		  0);
+	/* Tables that this took come back with the next page that is made. */
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(ZEROS_PAGES - 1), 0),
+		  0);
+	EXPECT_EQ(loam_zero_window_check(&zeros), 0);
+}
+
+TEST(zeros, "zero window: zeros to read everywhere, pages where one writes")
+{
+	zeros_start();
+	uint64_t before = free_frames() + 1;
+	for (unsigned n = 0; n < ZEROS_PAGES; n++) {
+		EXPECT_EQ(*zeros_page(n), 0);
+		EXPECT(n == ZEROS_PAGES - 1 || write_faults(zeros_page(n)));
+	}
+	/* Backwards, and each twice: those of one place in turn, too. */
+	for (unsigned n = ZEROS_PAGES; n-- > 0;) {
+		for (unsigned twice = 0; twice < 2; twice++) {
+			EXPECT_EQ(loam_zero_window_back(&zeros,
+							zeros_page(n) + n, 0),
+				  0);
+		}
+		EXPECT_EQ(zeros_page(n)[PAGE - 1], 0);
+		zeros_page(n)[n] = (unsigned char)(n | 1);
+		EXPECT_EQ(zeros.real_pages, ZEROS_PAGES - n);
+		EXPECT_EQ(before - free_frames(), ZEROS_PAGES - n);
+		EXPECT(n == 0 || write_faults(zeros_page(n - 1)));
+		EXPECT_EQ(loam_zero_window_check(&zeros), 0);
+	}
+	for (unsigned n = 0; n < ZEROS_PAGES; n++) {
+		EXPECT_EQ(zeros_page(n)[n], (unsigned char)(n | 1));
+	}
+	machine_end();
+}
+
+TEST(zeros_known, "zero window: a page that is known to be real takes no lock")
+{
+	zeros_start();
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(3), 0), 0);
+	/* Taking it a second time is a panic. */
+	loam_lock(&machine.kspace.lock);
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(3) + 9, 0), 0);
+	loam_unlock(&machine.kspace.lock);
+	/* What is behind the window's end is refused, known places or not. */
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(ZEROS_PAGES), 0),
+		  -LOAM_EINVAL);
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(0) - 1, 0),
+		  -LOAM_EINVAL);
+	machine_end();
+}
+
+TEST(zeros_fail, "zero window: no frame: the page stays shared, and unknown")
+{
+	zeros_start();
+	loam_frame_fail_nth(&machine.frames, 1);
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(5), LOAM_NOSLEEP),
+		  -LOAM_ENOMEM);
+	loam_frame_fail_nth(&machine.frames, 0);
+	EXPECT(write_faults(zeros_page(5)));
+	EXPECT_EQ(loam_zero_window_check(&zeros), 0);
+	EXPECT_EQ(loam_zero_window_back(&zeros, zeros_page(5), 0), 0);
+	*zeros_page(5) = 1;
+	EXPECT_EQ(zeros.real_pages, 2);
 	machine_end();
 }

@@ -488,6 +488,111 @@ TEST(nth_failure, "S4.32 failing the nth frame leaves everything as before")
 	}
 }
 
+/* -------- growing -------- */
+
+#define MANY 4096u
+static void *many[MANY];
+
+TEST(growing,
+     "S4.32 a cache that has much takes larger slabs, a quarter at most")
+{
+	start(LOAM_MIB(32));
+	struct loam_cache *cache = make(1024, 0, LOAM_CACHE_NO_MERGE);
+	uint64_t before = loam_frame_free_count(&machine.frames);
+	uint64_t slabs_before = 0;
+	uint64_t most = 0;
+	for (unsigned i = 0; i < MANY; i++) {
+		many[i] = loam_cache_alloc(&slabs, cache, 0);
+		EXPECT(many[i] != NULL);
+		uint64_t count = stats_of(cache).slabs;
+		if (count == slabs_before) {
+			continue;
+		}
+		EXPECT_EQ(count, slabs_before + 1);
+		slabs_before = count;
+		uint64_t used = before - loam_frame_free_count(&machine.frames);
+		/* Four objects a frame; descriptors and magazines: two more. */
+		EXPECT(used <= i / 4 + i / 16 + 2 + 2);
+		most = used;
+		check();
+	}
+	/* Slabs of two frames would be 512; of eight 128. */
+	EXPECT(slabs_before < 150);
+	EXPECT_EQ(stats_of(cache).live, MANY);
+	EXPECT(most >= MANY / 4);
+	for (unsigned i = 0; i < MANY; i++) {
+		many[i] = memset(many[i], (int)i, 1024);
+	}
+	for (unsigned i = 0; i < MANY; i++) {
+		EXPECT_EQ(*((unsigned char *)many[i] + 1023), i & 255u);
+		loam_cache_free(&slabs, cache, many[i]);
+	}
+	check();
+	loam_cache_shrink(&slabs, cache);
+	EXPECT_EQ(stats_of(cache).slabs, 0);
+	/* It is small again, so it begins with small slabs. */
+	uint64_t small = loam_frame_free_count(&machine.frames);
+	EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+	EXPECT(small - loam_frame_free_count(&machine.frames) <= 4);
+	check();
+}
+
+TEST(growing_fails, "S4.32 X.9 no larger slab is to be had: one as before")
+{
+	start(LOAM_MIB(32));
+	struct loam_cache *cache = make(1024, 0, LOAM_CACHE_NO_MAGAZINE);
+	for (unsigned i = 0; i < 512; i++) {
+		EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+	}
+	while (stats_of(cache).free != 0) {
+		EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+	}
+	/* The first request is for eight frames, the next for two. */
+	const unsigned gets[] = { 32, 8 };
+	for (unsigned fails = 0; fails < LOAM_ARRAY_SIZE(gets); fails++) {
+		loam_frame_fail_nth(&machine.frames, fails);
+		EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+		loam_frame_fail_nth(&machine.frames, 0);
+		EXPECT_EQ(stats_of(cache).free + 1, gets[fails]);
+		check();
+		while (stats_of(cache).free != 0) {
+			EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+		}
+	}
+}
+
+TEST(growing_broken, "S4.32 X.9 a cache grows into memory in small pieces")
+{
+	start(LOAM_MIB(16));
+	struct loam_cache *cache = make(1024, 0, LOAM_CACHE_NO_MERGE);
+	static loam_pfn_t frames[4096];
+	unsigned count = 0;
+	EXPECT(loam_cache_alloc(&slabs, cache, 0) != NULL);
+	for (;; count++) {
+		loam_pfn_t pfn = loam_frame_alloc(&machine.frames, 0, 0);
+		if (pfn == LOAM_PFN_NONE) {
+			break;
+		}
+		EXPECT(count < LOAM_ARRAY_SIZE(frames));
+		frames[count] = pfn;
+	}
+	/* Every second frame comes free, so there is no block of two. */
+	uint64_t pieces = 0;
+	for (unsigned i = 0; i < count; i++) {
+		if (frames[i] % 2 == 0) {
+			loam_frame_free(&machine.frames, frames[i], 0);
+			pieces++;
+		}
+	}
+	uint64_t objects = 0;
+	while (loam_cache_alloc(&slabs, cache, 0) != NULL) {
+		objects++;
+	}
+	/* Of each piece four objects, but for descriptors and magazines. */
+	EXPECT(objects > (pieces - pieces / 32) * 4);
+	check();
+}
+
 TEST(busy, "X.8 an interrupt inside the layer goes to the slabs")
 {
 	start(LOAM_MIB(16));
