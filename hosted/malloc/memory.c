@@ -200,6 +200,16 @@ static int back_shadow(void *ctx, void *page, loam_flags_t flags)
 	return 0;
 }
 
+/*
+ * Locking what a process has brings in all of it, addresses that are only
+ * reserved too: more than the machine has. So what is in memory is locked now,
+ * and the rest when it comes, which is what a program means that asks for it.
+ */
+MALLOC_EXPORT int mlockall(int flags)
+{
+	return (int)syscall(SYS_mlockall, flags | MCL_ONFAULT);
+}
+
 /* -------- giving pages back -------- */
 
 struct purge {

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -864,6 +865,32 @@ static bool test_limit(char **argv)
 	return true;
 }
 
+/* -------- memory that stays in -------- */
+
+/* Without Loam's own mlockall() this would take all the machine has. */
+static bool test_lock(void)
+{
+	Dl_info info;
+	NEED(dladdr(dlsym(RTLD_DEFAULT, "mlockall"), &info) != 0);
+	NEED(strstr(info.dli_fname, "libloam-malloc") != NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		size_t before = resident_kib();
+		if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
+			/* Whoever has a limit is above it. */
+			_exit(errno != ENOMEM && errno != EPERM);
+		}
+		char *block = malloc(1000000);
+		memset(block, 1, 1000000);
+		_exit(block == NULL || resident_kib() > before + 64 * 1024);
+	}
+	int status;
+	NEED(child > 0 && waitpid(child, &status, 0) == child);
+	NEED(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	NEED(mlockall(1 << 20) == -1 && errno == EINVAL);
+	return true;
+}
+
 /* -------- what a core dump has -------- */
 
 /*
@@ -944,6 +971,7 @@ int main(int argc, char **argv)
 	result(test_fork(), "fork among threads: the child allocates");
 	result(test_dump(),
 	       "a core dump has what is in use, not all addresses");
+	result(test_lock(), "mlockall locks what is there, not all addresses");
 	result(test_trim(), "malloc_trim gives all back, mallinfo2 sees it");
 	result(test_settle(), "sizes no longer used make room for others");
 	result(test_idle(), "memory that is idle goes back by itself");
