@@ -40,9 +40,10 @@ extern const struct ktest_family ktest_heaps; /* in tests/kernel/ */
 
 /*
  * Runs all tests, or those with `word` in their title, and prints a plan and a
- * line for each. After each test every floor's check() must pass, and unless
- * the test said otherwise no misuse may have been reported. 0, or -LOAM_EFAULT
- * if any failed.
+ * line for each. After each test every floor's check() must pass (after every
+ * eighth where there are a thousand page tables to check), and unless the test
+ * said otherwise no misuse may have been reported. 0, or -LOAM_EFAULT if any
+ * failed.
  */
 int ktest_run(const char *word);
 

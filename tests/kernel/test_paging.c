@@ -363,16 +363,23 @@ KTEST(paging_identity, "S3.1 every address of 4 GiB is its physical one")
 	}
 }
 
+/* Beyond 64 MiB every 17th page, and beyond 4 GiB one in each GiB. */
+static uint64_t user_next(uint64_t at)
+{
+	if (at < LOAM_MIB(64)) {
+		return at + LOAM_PAGE_SIZE;
+	}
+	return at + (at < LOAM_GIB(4) ? 17 * LOAM_PAGE_SIZE
+				      : LOAM_GIB(1) + LOAM_PAGE_SIZE);
+}
+
 KTEST(paging_user_ranges, "S3.7 X.4 nobody has memory that a process hides")
 {
 	const struct loam_boot_layout *layout = &kernel.layout;
 
 	for (unsigned i = 0; i < LOAM_BOOT_USER_RANGES; i++) {
 		const struct loam_boot_user_range *user = &layout->user[i];
-		/* Beyond 4 GiB one page in each GiB. */
-		for (uint64_t at = 0; at < user->size;
-		     at += at < LOAM_GIB(4) ? LOAM_PAGE_SIZE
-					    : LOAM_GIB(1) + LOAM_PAGE_SIZE) {
+		for (uint64_t at = 0; at < user->size; at = user_next(at)) {
 			uintptr_t page = user->base + (uintptr_t)at;
 			uintptr_t phys = VIRT_TO_PHYS(page);
 			struct loam_pt_mapping mapping;
