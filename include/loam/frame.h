@@ -132,7 +132,9 @@ static inline unsigned loam_frame_order_max(const struct loam_frames *frames);
  * LOAM_NOSLEEP: no reclaim. LOAM_OWNED_BY() labels it. The head's
  * reference count is 1. LOAM_PFN_NONE too for an order over LOAM_ORDER_MAX.
  * What the calling CPU caches is drained before a request fails; what others
- * cache is out of reach.
+ * cache is out of reach. LOAM_AT_HAND: a request that does without, if there is
+ * no such block: nothing is drained or reclaimed for it, and it does not count
+ * as failed.
  * Context: any, interrupts too. Cost: orders 0 to 3 and 9 from the CPU's
  * stacks O(1), else O(LOAM_ORDER_MAX - order). Source: Knuth, TAOCP 1, 2.5;
  * stacks after Bonwick and Adams 2001.

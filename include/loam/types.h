@@ -57,7 +57,8 @@ typedef uint32_t loam_flags_t;
 #define LOAM_NOSLEEP 0x02u /* interrupt context: no reclaim, reserves may go */
 #define LOAM_DMA 0x04u     /* below 16 MiB physical (old ISA bus masters) */
 #define LOAM_HIGH 0x08u    /* may lie outside the direct map */
-#define LOAM_FLAGS_ALL 0x0fu
+#define LOAM_AT_HAND 0x10u /* a wish: what is free now, or nothing */
+#define LOAM_FLAGS_ALL 0x1fu
 
 /* Who a frame belongs to: carried in the flags, kept in the frame's tag. */
 enum loam_owner {

@@ -229,17 +229,21 @@ static LOAM_NOINLINE loam_pfn_t alloc_slow(struct loam_frames *frames,
 	}
 	unsigned first = loam_frame_first_zone(frames, flags);
 	uint32_t tag = frame_used_tag(order, flags);
+	bool wish = (flags & LOAM_AT_HAND) != 0;
+	unsigned steps = wish ? 0 : FRAME_ROOM_STEPS;
 	if (!loam_frame_fault(frames)) {
 		pfn = alloc_attempt(frames, first, order, tag);
-		for (unsigned step = 0;
-		     pfn == LOAM_PFN_NONE && step < FRAME_ROOM_STEPS; step++) {
+		for (unsigned step = 0; pfn == LOAM_PFN_NONE && step < steps;
+		     step++) {
 			if (loam_frame_make_room(frames, flags, step)) {
 				pfn = alloc_attempt(frames, first, order, tag);
 			}
 		}
 	}
 	if (pfn == LOAM_PFN_NONE) {
-		loam_frame_count_failure(frames, first);
+		if (!wish) {
+			loam_frame_count_failure(frames, first);
+		}
 	} else if ((flags & LOAM_ZERO) != 0) {
 		loam_frame_clear(frames, pfn, 1u << order);
 	}

@@ -189,8 +189,9 @@ static LOAM_NOINLINE uint32_t leaf_walk_any(const struct loam_pt *pt,
 		       : 0;
 }
 
-static inline uint32_t leaf_walk(const struct loam_pt *pt, uintptr_t page,
-				 struct loam_pt_leaf *leaf)
+static LOAM_ALWAYS_INLINE uint32_t leaf_walk(const struct loam_pt *pt,
+					     uintptr_t page,
+					     struct loam_pt_leaf *leaf)
 {
 	bool open;
 	if (sizeof(uintptr_t) == 8 && leaf_is_wide(pt)) {
@@ -252,7 +253,7 @@ int loam_pt_leaf_make(struct loam_pt *pt, uintptr_t virt,
 	}
 	int error = leaf_reach(pt, page, 0);
 	if (error == 0) {
-		bool found = leaf_walk(pt, page, leaf) != 0;
+		bool found = loam_pt_leaf_find(pt, virt, leaf);
 		LOAM_VERIFY(found);
 	}
 	return error;

@@ -95,9 +95,14 @@ static loam_pfn_t slab_alloc_frames(struct loam_cache *cache,
 	struct loam_frames *frames = cache->slabs->frames;
 	*order = slab_order_next(cache);
 	while (*order > cache->order_min) {
-		/* The larger order is a wish: not worth a reclaim. */
-		loam_pfn_t pfn =
-			loam_frame_alloc(frames, *order, want | LOAM_NOSLEEP);
+		/*
+		 * The larger order is a wish: not worth a reclaim, nor, if it
+		 * is larger than what the cache began with, anything else.
+		 */
+		loam_flags_t wish = *order > cache->order
+					    ? LOAM_NOSLEEP | LOAM_AT_HAND
+					    : LOAM_NOSLEEP;
+		loam_pfn_t pfn = loam_frame_alloc(frames, *order, want | wish);
 		if (LOAM_LIKELY(pfn != LOAM_PFN_NONE)) {
 			return pfn;
 		}

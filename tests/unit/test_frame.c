@@ -1374,6 +1374,27 @@ TEST(statistics, "X.9 used, free, peak, largest free and failed are counted")
 	EXPECT_EQ(machine_zone(LOAM_ZONE_DMA).failed, 1);
 }
 
+TEST(at_hand, "X.9 a wish drains nothing, and is not counted where it fails")
+{
+	machine_start_mib(40);
+	struct loam_frames *f = &machine.frames;
+	EXPECT(take_all(0, 0) > 2);
+	loam_pfn_t pair = held[0] & ~1u;
+	/* Two neighbours on the CPU's stack: a block once they are drained. */
+	loam_frame_free(f, pair, 0);
+	loam_frame_free(f, pair + 1, 0);
+	struct loam_zone_stats before = machine_zone(LOAM_ZONE_NORMAL);
+	EXPECT_EQ(before.cached, 2);
+	EXPECT_EQ(loam_frame_alloc(f, 1, LOAM_AT_HAND), LOAM_PFN_NONE);
+	struct loam_zone_stats after = machine_zone(LOAM_ZONE_NORMAL);
+	EXPECT_EQ(after.cached, 2);
+	EXPECT_EQ(after.failed, before.failed);
+	EXPECT_EQ(loam_frame_alloc(f, 1, 0), pair);
+	loam_frame_free(f, pair, 1);
+	EXPECT_EQ(loam_frame_alloc(f, 1, LOAM_AT_HAND), pair);
+	EXPECT_EQ(loam_frame_check(f), 0);
+}
+
 TEST(sparse, "S4.31 16 TiB with holes are adopted at once, and used")
 {
 	/* All that a frame number reaches, and more; holes between. */
