@@ -68,6 +68,7 @@
 #define PIT_SPEAKER 2u
 #define PIT_OUTPUT 0x20u
 
+#define LAPIC_WAIT_STEPS 200u /* between two looks at the time */
 #define LAPIC_CALIBRATION_US 10000u
 
 static volatile uint32_t *lapic_registers;
@@ -207,8 +208,15 @@ void lapic_wait_us(unsigned microseconds)
 	cpu_out8(PIT_CHANNEL_2, (uint8_t)count);
 	cpu_out8(PIT_CHANNEL_2, (uint8_t)(count >> 8));
 	cpu_out8(PIT_GATE_PORT, (uint8_t)(gate | PIT_GATE));
-	/* A machine without the timer reads ones, and does not wait. */
+	/*
+	 * A machine without the timer reads ones, and does not wait. A read takes
+	 * an emulator that counts instructions longer than hundreds of them, of
+	 * which there are a thousand in a microsecond.
+	 */
 	while ((cpu_in8(PIT_GATE_PORT) & PIT_OUTPUT) == 0) {
+		for (unsigned i = 0; i < LAPIC_WAIT_STEPS; i++) {
+			__asm__ volatile("");
+		}
 		cpu_pause();
 	}
 }
