@@ -209,9 +209,9 @@ void lapic_wait_us(unsigned microseconds)
 	cpu_out8(PIT_CHANNEL_2, (uint8_t)(count >> 8));
 	cpu_out8(PIT_GATE_PORT, (uint8_t)(gate | PIT_GATE));
 	/*
-	 * A machine without the timer reads ones, and does not wait. A read takes
-	 * an emulator that counts instructions longer than hundreds of them, of
-	 * which there are a thousand in a microsecond.
+	 * A machine without the timer reads ones, and does not wait. A read
+	 * takes an emulator that counts instructions longer than hundreds of
+	 * them, of which there are a thousand in a microsecond.
 	 */
 	while ((cpu_in8(PIT_GATE_PORT) & PIT_OUTPUT) == 0) {
 		for (unsigned i = 0; i < LAPIC_WAIT_STEPS; i++) {
