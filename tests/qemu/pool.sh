@@ -7,7 +7,7 @@
 job_names=()
 
 # queue NAME FUNCTION [ARGUMENT...]: a job for pool_run. Its files go to
-# WORK/NAME.*.
+# WORK/NAME.*, and how long it took, in seconds, to WORK/NAME.time.
 queue() {
 	job_names+=("$1")
 	printf '%q ' "${@:2}" >"$WORK/$1.command"
@@ -35,6 +35,7 @@ holds() {
 }
 
 job_run() {
+	local began=$EPOCHREALTIME
 	job=$1
 	: >"$WORK/$job.results"
 	eval "$(cat "$WORK/$job.command")" >"$WORK/$job.output" 2>&1
@@ -42,6 +43,8 @@ job_run() {
 	[ "$status" -eq 0 ] ||
 		verdict "job $job" "it ended with status $status"
 	[ -s "$WORK/$job.results" ] || verdict "job $job" "it tested nothing"
+	awk -v a="$began" -v b="$EPOCHREALTIME" \
+		'BEGIN { printf "%.1f\n", b - a }' >"$WORK/$job.time"
 }
 
 # pool_run COUNT: runs all jobs, COUNT at a time, and prints what came of them in
