@@ -49,7 +49,7 @@ extern LOAM_MALLOC_HIDDEN unsigned char *loam_malloc_shadow;
 
 /* More memory than a small kernel has. */
 #define LOAM_MAGAZINE_SCALE 2u
-#define LOAM_MAGAZINE_SCALE_LARGE 4u
+#define LOAM_MAGAZINE_SCALE_LARGE 6u
 #define LOAM_DEPOT_KEEP_BYTES (256u * 1024u)
 #define LOAM_SLAB_KEEP_BYTES (64u * 1024u)
 #define LOAM_SLAB_ORDER_LOW 3u
