@@ -113,9 +113,11 @@ static LOAM_ALWAYS_INLINE uint32_t leaf_below_wide(const struct loam_pt *pt,
 						   struct loam_pt_leaf *leaf)
 {
 	const struct loam_pt_geometry *geometry = pt->geometry;
+	/* All but the address is in the first half: one register is enough. */
+	const uintptr_t present = (uintptr_t)geometry->present;
+	const uintptr_t both = present | (uintptr_t)geometry->large;
 	uint64_t entry = loam_pt_leaf_load_wide(leaf->above, leaf->above_index);
-	if ((entry & (geometry->present | geometry->large)) !=
-	    geometry->present) {
+	if (((uintptr_t)entry & both) != present) {
 		return 0;
 	}
 	leaf->table = entry & geometry->phys_mask;
@@ -164,18 +166,9 @@ static LOAM_NOINLINE uint32_t leaf_walk_three(const struct loam_pt *pt,
 	if (((uint32_t)entry & both) != present) {
 		return 0;
 	}
-	void *above = pt_table_virt(pt, entry & geometry->phys_mask);
-	unsigned index = (unsigned)(page >> 9) & 511u;
-	leaf->above = above;
-	leaf->above_index = index;
-	entry = loam_pt_leaf_load_wide(above, index);
-	if (((uint32_t)entry & both) != present) {
-		return 0;
-	}
-	leaf->table = entry & geometry->phys_mask;
-	leaf->entries = pt_table_virt(pt, leaf->table);
-	leaf->index = (unsigned)page & 511u;
-	return (uint32_t)entry;
+	leaf->above = pt_table_virt(pt, entry & geometry->phys_mask);
+	leaf->above_index = (unsigned)(page >> 9) & 511u;
+	return leaf_below_wide(pt, page, leaf);
 }
 
 /* And for all others, out of line: an i386 has few registers to keep for it. */
