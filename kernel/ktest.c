@@ -10,9 +10,11 @@
 
 #define KTEST_LOG_BYTES 4096u
 
-/* An identity map of 4 GiB in pages of 4 KiB has a thousand tables, others have
+/*
+ * An identity map of 4 GiB in pages of 4 KiB has a thousand tables, others have
  * a tenth of that. To check each of their entries takes most of a test's time,
- * so that is done after every eighth test, and after the last. */
+ * so that is done after every eighth test, and after the last.
+ */
 #define KTEST_MANY_TABLES 512u
 #define KTEST_RARELY 8u
 
