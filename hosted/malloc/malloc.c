@@ -69,11 +69,9 @@ static LOAM_NOINLINE void *malloc_tail(size_t size)
 
 static LOAM_NOINLINE void report_bad_free(void *block, const void *caller)
 {
-	int saved = errno;
 	char what[160];
 	malloc_large_describe(block, what, sizeof(what));
 	loam_misuse(caller, "bad free of %p: %s", block, what);
-	errno = saved;
 }
 
 /* What no slab has, or no magazine has room for. errno stays as it is. */
@@ -110,24 +108,24 @@ MALLOC_EXPORT void free(void *block)
  * what they are told of size and alignment is known. Each has more arguments
  * than are declared here; they stay in their registers.
  */
-#define DELETE(name)                                                           \
+#define FREES(name)                                                            \
 	MALLOC_EXPORT void name(void *block)                                   \
 		__attribute__((alias("free"), leaf, nothrow))
 
-DELETE(free_sized);
-DELETE(free_aligned_sized);
-DELETE(_ZdlPv);
-DELETE(_ZdaPv);
-DELETE(_ZdlPvm);
-DELETE(_ZdaPvm);
-DELETE(_ZdlPvSt11align_val_t);
-DELETE(_ZdaPvSt11align_val_t);
-DELETE(_ZdlPvmSt11align_val_t);
-DELETE(_ZdaPvmSt11align_val_t);
-DELETE(_ZdlPvRKSt9nothrow_t);
-DELETE(_ZdaPvRKSt9nothrow_t);
-DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t);
-DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t);
+FREES(free_sized);
+FREES(free_aligned_sized);
+FREES(_ZdlPv);
+FREES(_ZdaPv);
+FREES(_ZdlPvm);
+FREES(_ZdaPvm);
+FREES(_ZdlPvSt11align_val_t);
+FREES(_ZdaPvSt11align_val_t);
+FREES(_ZdlPvmSt11align_val_t);
+FREES(_ZdaPvmSt11align_val_t);
+FREES(_ZdlPvRKSt9nothrow_t);
+FREES(_ZdaPvRKSt9nothrow_t);
+FREES(_ZdlPvSt11align_val_tRKSt9nothrow_t);
+FREES(_ZdaPvSt11align_val_tRKSt9nothrow_t);
 
 /* -------- the rest of C's -------- */
 
