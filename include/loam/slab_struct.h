@@ -336,8 +336,8 @@ static inline struct loam_slab *loam_slab_of(const struct loam_slabs *slabs,
 					     const void *address)
 {
 	size_t pfn = ((uintptr_t)address - slabs->direct) >> LOAM_PAGE_SHIFT;
-	uint32_t tag = LOAM_LIKELY(pfn < slabs->tags->end)
-			       ? slabs->tags->tags[pfn]
+	uint32_t tag = LOAM_LIKELY(pfn < LOAM_LOAD_HINT(&slabs->tags->end))
+			       ? loam_tag_load(&slabs->tags->tags[pfn])
 			       : loam_frame_tag_beyond(slabs->frames, pfn);
 	if ((tag & LOAM_TAG_SLAB) == 0) {
 		return NULL;
